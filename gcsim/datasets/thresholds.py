@@ -1,0 +1,58 @@
+"""The thresholds of a spec against the summary of its run."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gcsim.datasets.metrics import METRIC_BY_NAME
+from gcsim.errors import Problem, SpecError
+from gcsim.spec.models import Spec
+from gcsim.spec.thresholds import parse_threshold
+
+# Unit of a bound -> how the unit of a metric must begin.  A bound without unit fits every metric.
+_FITS = {"ns": ("ns",), "bytes": ("bytes",), "frac": ("1",)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdOutcome:
+    """One threshold: `measured` is None where the run had nothing to count, and then it is not met."""
+
+    metric: str
+    condition: str
+    measured: int | float | None
+    met: bool
+
+
+def check_thresholds(spec: Spec) -> None:
+    """Raise SpecError unless every threshold names a metric and has a bound of its unit.
+
+    The spec's own validation knows a condition's syntax but not the metrics, which belong to the datasets.
+    """
+    problems = []
+    for name, condition in spec.thresholds.items():
+        path = f"$.thresholds.{name}"
+        metric = METRIC_BY_NAME.get(name)
+        unit = parse_threshold(condition).unit
+        if metric is None:
+            near = difflib.get_close_matches(name, METRIC_BY_NAME, n=1)
+            remedy = f"did you mean {near[0]}?" if near else "`gcsim names` lists the metrics"
+            problems.append(Problem(path=path, value=repr(name), message="is no metric", remedy=remedy))
+        elif unit and not metric.unit.startswith(_FITS[unit]):
+            message = f"does not fit {name}, which is in {metric.unit}"
+            problems.append(Problem(path=path, value=repr(condition), message=message, remedy="use its unit"))
+    if problems:
+        raise SpecError(problems, source=spec.name)
+
+
+def evaluate_thresholds(
+    thresholds: Mapping[str, str], summary: Mapping[str, int | float | None]
+) -> list[ThresholdOutcome]:
+    """Every threshold with the measured value (with replications: their mean) and whether it is met."""
+    outcomes = []
+    for name, condition in thresholds.items():
+        measured = summary[name]
+        met = measured is not None and parse_threshold(condition).holds(measured)
+        outcomes.append(ThresholdOutcome(metric=name, condition=condition, measured=measured, met=met))
+    return outcomes

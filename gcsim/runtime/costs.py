@@ -1,0 +1,174 @@
+"""What allocations and objects cost on a machine: the profile's constants applied to size classes.  Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gcsim.policy.releases import ReleaseRules
+from gcsim.policy.size_classes import AllocLayout, alloc_layout
+from gcsim.spec.models import ObjectGroup
+from gcsim.spec.profile import MachineProfile
+
+WORD_BYTES = 8
+LARGE_BYTES = 32 << 10
+# derived: runtime/mgcmark.go scanObject (go1.19 .. go1.27): pointer words are read 64 bits of bitmap at a time; the
+# cost per object covers the first words, the cost per byte what lies beyond.
+_SCAN_BYTES_IN_OBJECT_COST = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a group of objects (or a whole entry, or a request's garbage) costs, summed.
+
+    Attributes:
+        bytes: heap bytes as marked (object sizes after rounding).
+        objects: how many.
+        live_bytes: what they add to heap live: their share of whole spans, tail waste included.
+        scannable_bytes: bytes up to the last pointer: what the pacer counts as scannable heap.
+        scan_work_bytes: scan work that marking them counts (whole objects on Green Tea's dense path).
+        alloc_ns: time to allocate them.
+        mark_ns: time to mark them in allocation order.
+        scattered_ns: extra time to mark them when replaced at random.
+        scattered_work_bytes: what that takes away from scan_work_bytes: fewer are scanned densely.
+        spans: spans they fill.
+        scan_spans: those of them that hold objects with pointers.
+    """
+
+    bytes: int = 0
+    objects: int = 0
+    live_bytes: float = 0.0
+    scannable_bytes: int = 0
+    scan_work_bytes: float = 0.0
+    alloc_ns: float = 0.0
+    mark_ns: float = 0.0
+    scattered_ns: float = 0.0
+    scattered_work_bytes: float = 0.0
+    spans: float = 0.0
+    scan_spans: float = 0.0
+
+    def __add__(self, other: Footprint) -> Footprint:
+        return Footprint(
+            self.bytes + other.bytes,
+            self.objects + other.objects,
+            self.live_bytes + other.live_bytes,
+            self.scannable_bytes + other.scannable_bytes,
+            self.scan_work_bytes + other.scan_work_bytes,
+            self.alloc_ns + other.alloc_ns,
+            self.mark_ns + other.mark_ns,
+            self.scattered_ns + other.scattered_ns,
+            self.scattered_work_bytes + other.scattered_work_bytes,
+            self.spans + other.spans,
+            self.scan_spans + other.scan_spans,
+        )
+
+    def times(self, n: float) -> Footprint:
+        """`n` of it; byte and object counts must stay whole."""
+        return Footprint(
+            round(self.bytes * n), round(self.objects * n), self.live_bytes * n, round(self.scannable_bytes * n),
+            self.scan_work_bytes * n, self.alloc_ns * n, self.mark_ns * n, self.scattered_ns * n,
+            self.scattered_work_bytes * n, self.spans * n, self.scan_spans * n,
+        )  # fmt: skip
+
+
+# Size class, whether with pointers, objects per span.
+SpanClass = tuple[int, bool, int]
+
+
+class CostModel:
+    """Costs of one machine under one release's rules."""
+
+    def __init__(self, profile: MachineProfile, rules: ReleaseRules, procs: int, cores: int) -> None:
+        self.profile = profile
+        self.rules = rules
+        self.per_byte_factor = 1.0 + (profile["memory_contention_frac"] if procs > 1 else 0.0)
+        self.mark_slowdown_frac = profile["mark_mutator_slowdown_frac"] + (
+            profile["mark_mutator_contention_frac"] if procs > 1 else 0.0
+        )
+        self.stalls = [s for s in profile.stalls if not s.all_cores_busy or procs >= cores]
+        self._span_bytes: dict[tuple[int, bool], int] = {}
+
+    @property
+    def refill_ahead_bytes(self) -> int:
+        """Heap live that a P's span caches are ahead of what it has used, on average: half a span of each class."""
+        return sum(self._span_bytes.values()) // 2
+
+    def alloc_ns(self, layout: AllocLayout, size: int, pointer_words: int) -> float:
+        """CPU time of one allocation."""
+        p = self.profile
+        if layout.is_large:
+            return (
+                p["alloc_large_ns"]
+                + p["alloc_large_ns_per_byte"] * self.per_byte_factor * layout.object_bytes
+            )
+        if pointer_words:
+            return p["alloc_small_scan_ns"] + p["alloc_small_scan_ns_per_byte"] * self.per_byte_factor * size
+        base = p["alloc_small_noscan_ns"] + p["alloc_small_noscan_ns_per_byte"] * self.per_byte_factor * size
+        return base / layout.requests_per_slot if layout.is_tiny else base
+
+    def object(self, size: int, pointer_words: int, shape: str = "tree") -> Footprint:
+        """One object of `size` requested bytes whose pointers lie in the first `pointer_words` words."""
+        p = self.profile
+        layout = alloc_layout(size, pointer_words > 0, self.rules)
+        if layout.size_class:
+            self._span_bytes[layout.size_class, pointer_words > 0] = layout.span_bytes
+        share = 1.0 / layout.requests_per_slot if layout.is_tiny else 1.0
+        object_bytes = round(layout.object_bytes * share)
+        live = layout.span_bytes / layout.objects_per_span * share if layout.objects_per_span else 0.0
+        scannable = (
+            min(pointer_words * WORD_BYTES + layout.header_bytes, layout.object_bytes) if pointer_words else 0
+        )
+        work = float(scannable)
+        spans = share / layout.objects_per_span if layout.objects_per_span else 0.0
+        scattered = 0.0
+        if not pointer_words:
+            mark = p["mark_large_object_ns"] if layout.is_large else p["mark_noscan_object_ns"]
+        elif shape == "list":
+            mark, scattered = p["mark_list_object_ns"], p["mark_scattered_list_object_ns"]
+        elif shape == "slice":
+            mark = p["mark_slice_object_ns"]
+        else:
+            mark, scattered = p["mark_scan_object_ns"], p["mark_scattered_scan_object_ns"]
+        if pointer_words:
+            mark += p["mark_scan_ns_per_byte"] * max(0, scannable - _SCAN_BYTES_IN_OBJECT_COST)
+            if self.is_dense(object_bytes) and shape != "list":
+                work += p["dense_scan_frac"] * (object_bytes - scannable)
+        return Footprint(
+            object_bytes, 1, live, scannable, work, self.alloc_ns(layout, size, pointer_words), mark, scattered,
+            0.0, spans, spans if pointer_words else 0.0,
+        )  # fmt: skip
+
+    def is_dense(self, object_bytes: int) -> bool:
+        """Whether Green Tea may scan spans of such objects as a whole, counting all of them as scan work."""
+        return self.rules.dense_scan_allowed and 16 <= object_bytes <= 512
+
+    def group(self, group: ObjectGroup) -> Footprint:
+        """All objects of a group.  Scattered, the first is met by a cache miss, and spans hold fewer at a time."""
+        p = self.profile
+        one = self.object(group.size, group.pointer_words, group.shape)
+        lost = 0.0
+        if group.pointer_words and group.shape != "list" and self.is_dense(one.bytes):
+            dense = group.count / (group.count + p["dense_scan_scattered_objects"])
+            lost = one.scan_work_bytes - (one.scannable_bytes + dense * (one.bytes - one.scannable_bytes))
+        # A list node's miss is its own; a large object is a span, met anew in any order; marks of small pointer-free
+        # objects lie in their span where Green Tea keeps them there.
+        if group.pointer_words:
+            meets_miss = group.shape != "list"
+        else:
+            meets_miss = one.bytes <= LARGE_BYTES and not (self.rules.green_tea and one.bytes <= 512)
+        extra = Footprint(
+            scattered_ns=p["mark_scattered_group_ns"] if meets_miss else 0.0,
+            scattered_work_bytes=max(0.0, lost) * group.count,
+        )
+        return one.times(group.count) + extra
+
+    def span_class(self, size: int, pointer_words: int) -> SpanClass | None:
+        """Whose spans an object shares: (size class, with pointers, objects per span); None if it has one of its own."""
+        layout = alloc_layout(size, pointer_words > 0, self.rules)
+        return (layout.size_class, pointer_words > 0, layout.objects_per_span) if layout.size_class else None
+
+    def entry(self, groups: tuple[ObjectGroup, ...]) -> Footprint:
+        """One entry of a retained set."""
+        total = Footprint()
+        for group in groups:
+            total = total + self.group(group)
+        return total

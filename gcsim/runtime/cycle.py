@@ -1,0 +1,400 @@
+"""The GC cycle: trigger, sweep termination, concurrent mark, mark termination, sweep.
+
+One SimPy process, woken when a cycle is wanted.  It stops the world, asks the pacer, lets the mark phase run, and
+stops it again.  Source: runtime/mgc.go gcStart, gcMarkDone, gcMarkTermination; runtime/proc.go
+stopTheWorldWithSema, startTheWorldWithSema, procresize (go1.27).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gcsim.policy.releases import PauseCharge
+from gcsim.policy.workers import TriggerKind
+from gcsim.runtime.clock import Alarm
+from gcsim.runtime.goroutine import Goroutine
+from gcsim.runtime.heap import MarkSnapshot
+from gcsim.runtime.mark import GLOBALS, HEAP, STACKS, Stage
+from gcsim.runtime.randomness import stream
+from gcsim.runtime.records import CycleRecord, GCIntervals, PauseKind, PauseRecord, TriggerReason
+
+if TYPE_CHECKING:
+    from gcsim.runtime.world import P, World
+
+NO_LIMIT = (1 << 63) - 1
+_NEAR_BYTES = 128 << 10
+ROOT_BLOCK_BYTES = 256 << 10  # derived: runtime/mgcmark.go rootBlockBytes (go1.19 .. go1.27)
+
+_REASONS: dict[TriggerKind, TriggerReason] = {
+    TriggerKind.HEAP: "heap",
+    TriggerKind.TIME: "time",
+    TriggerKind.CYCLE: "forced",
+}
+
+
+class Collector:
+    """The collector's course.
+
+    Attributes:
+        cycle: number of the present or last cycle, from 1.
+        trigger_bytes: heap live at which the next one starts.
+        last_gc_ns: when the last one ended.
+        gc_cpu_ns: CPU time of the collector since process start, idle marking excluded.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._w = world
+        self._rng = stream(world.seed, "stw")
+        self.cycle = 0
+        self.last_gc_ns = 0
+        self.gc_cpu_ns = 0
+        self.is_running = False
+        self._wanted: TriggerKind | None = None
+        self._starter: P | None = None
+        self.ender: P | None = None
+        self._wake = world.env.event()
+        self._marked = world.env.event()
+        self._watch = Alarm(world.env, self._look)
+        self.forced_waiters: list[Goroutine] = []
+        self.next_waiters: list[Goroutine] = []
+        self.trigger_bytes = world.pacer.trigger()[0]
+        self.snapshot: MarkSnapshot | None = None
+        self.mark_start_bytes = 0
+        world.env.process(self._run())
+
+    # ---- asking for a cycle --------------------------------------------------------------------------------
+
+    def request(self, p: P | None, kind: TriggerKind) -> None:
+        """A cycle is wanted; the P is where its trigger was noticed.  Nothing if one is on its way."""
+        if self.is_running or self._wanted is not None:
+            return
+        self._wanted = kind
+        self._starter = p
+        wake, self._wake = self._wake, self._w.env.event()
+        wake.succeed()
+
+    def force(self, g: Goroutine) -> None:
+        """runtime.GC(): the goroutine waits for a whole cycle that begins after now."""
+        self.next_waiters.append(g)
+        self.request(None, TriggerKind.CYCLE)
+
+    def watch(self) -> None:
+        """Look again when heap live can have reached the trigger at the earliest."""
+        if self.is_running:
+            return
+        w = self._w
+        limited = w.pacer.memory_limit_bytes < NO_LIMIT
+        if limited:
+            w.memory.update()
+        self.trigger_bytes = w.pacer.trigger()[0]
+        gap = self.trigger_bytes - w.pacer.heap_live_bytes
+        if limited and gap > _NEAR_BYTES:
+            # Memory besides the heap grows with it and lowers the goal: look again half way.
+            gap //= 2
+        rate = w.max_alloc_per_ns
+        if rate > 0.0:
+            self._watch.set(w.env.now + max(5_000, min(1_000_000_000, math.ceil(gap / rate))))
+
+    def _look(self) -> None:
+        w = self._w
+        w.commit_all()
+        if w.pacer.memory_limit_bytes < NO_LIMIT:
+            w.memory.update()
+            self.trigger_bytes = w.pacer.trigger()[0]
+        if not self.is_running and self._wanted is None:
+            if self._w.pacer.heap_live_bytes >= self.trigger_bytes:
+                self.request(next((p for p in self._w.ps if p.state == "mutator"), None), TriggerKind.HEAP)
+            else:
+                self.watch()
+
+    # ---- the course ----------------------------------------------------------------------------------------
+
+    def _run(self) -> Generator[Any, Any, None]:
+        w = self._w
+        env = w.env
+        while True:
+            if self._wanted is None:
+                yield self._wake
+            kind = self._wanted
+            assert kind is not None
+            self._wanted = None
+            self.is_running = True
+            self._watch.clear()
+            starter = self._starter
+            self.forced_waiters, self.next_waiters = self.next_waiters, []
+            sweeping_ns = w.sweep.finish()
+            yield env.timeout(sweeping_ns + int(w.profile["gc_start_ns"]))
+            yield from self._cycle(kind, starter)
+            self.is_running = False
+            for g in self.forced_waiters:
+                w.sweep.finish()
+                w.sched.inject(g)
+            self.forced_waiters = []
+            if self.next_waiters:
+                self._wanted = TriggerKind.CYCLE
+                self._starter = None
+            else:
+                self.watch()
+
+    def _cycle(self, kind: TriggerKind, starter: P | None) -> Generator[Any, Any, None]:
+        w = self._w
+        env = w.env
+        pacer = w.pacer
+        self.cycle += 1
+        start_ns = env.now
+        phase = w.probe.phase
+        # Sweep termination.
+        if starter is not None and starter.state != "mutator":
+            starter = None
+        stopping1 = self._stopping_ns(starter)
+        yield env.timeout(stopping1)
+        self._stop(starter)
+        yield env.timeout(self._pause_ns("stw_sweep_term_ns"))
+        for pool in w.heap.pools.values():
+            pool.clear(w.heap)
+        w.memory.update()
+        stages, stacks_bytes = self._work()
+        assert self.snapshot is not None
+        heap0 = pacer.heap_live_bytes
+        trigger, goal = pacer.trigger()
+        pacer.start_cycle(start_ns, w.procs, kind)
+        ratio = pacer.assist_work_per_byte
+        w.limiter.start_gc_transition(True, start_ns)
+        w.is_marking = True
+        w.mark.begin(stages, scan_spans=self.snapshot.scan_spans)
+        w.watch.mark_begins(w, kind, self.snapshot, stacks_bytes)
+        for g in w.alive:
+            g.credit = g.debited = 0
+        self.mark_start_bytes = w.heap.allocated_bytes
+        mark_start = env.now
+        w.limiter.finish_gc_transition(mark_start)
+        self._start(starter)
+        stw1 = env.now - start_ns
+        charge1 = self._charge("sweep_termination", start_ns, stopping1, stw1)
+        # Concurrent mark, until the last worker or assist finds nothing more.
+        if not w.mark.stages:
+            w.mark.is_complete = True
+            self.ender = None
+        else:
+            self._marked = env.event()
+            yield self._marked
+        yield env.timeout(int(w.profile["mark_fixed_ns"]))
+        # Mark termination.
+        term_ns = env.now
+        ender = self.ender
+        stopping2 = self._stopping_ns(ender)
+        yield env.timeout(stopping2)
+        self._stop(ender)
+        yield env.timeout(self._pause_ns("stw_mark_term_ns"))
+        w.limiter.start_gc_transition(False, term_ns)
+        w.is_marking = False
+        w.watch.mark_ends(w)
+        w.mark.end()
+        pacer.end_cycle(term_ns, w.procs)
+        heap1 = pacer.heap_live_bytes
+        marked = self.snapshot.reachable_bytes + (w.heap.allocated_bytes - self.mark_start_bytes)
+        w.memory.update()
+        in_use = w.memory.heap_in_use_bytes
+        w.memory.end_cycle(marked)
+        pacer.last_stack_scan_bytes = pacer.stack_scan_work_bytes
+        w.heap.condemn(self.snapshot)
+        w.watch.survived(w, marked)
+        pacer.reset_live(marked)
+        for p in w.ps:
+            p.cache_empty = True
+        pacer.commit(False)
+        self.trigger_bytes = pacer.trigger()[0]
+        garbage_bytes = max(0, in_use - self.snapshot.reachable_bytes)
+        spans = self.snapshot.spans + garbage_bytes * w.probe.load.spans_per_byte
+        w.sweep.begin(in_use, spans, self.trigger_bytes)
+        w.memory.update()
+        w.memory.pace_scavenger()
+        w.memory.watch()
+        self.last_gc_ns = env.now
+        w.limiter.finish_gc_transition(env.now)
+        limited = w.limiter.limiting
+        self._start(ender)
+        stw2 = env.now - term_ns
+        charge2 = self._charge("mark_termination", term_ns, stopping2, stw2)
+        self.gc_cpu_ns += (
+            charge1 + charge2 + pacer.assist_time_cpu_ns + pacer.dedicated_mark_time_cpu_ns
+            + pacer.fractional_mark_time_cpu_ns
+        )  # fmt: skip
+        intervals = np.asarray(w.mark.intervals, dtype=np.int64).reshape(-1, 2)
+        w.probe.recorder.gc_intervals(
+            GCIntervals(self.cycle, phase, intervals[:, 0].copy(), intervals[:, 1].copy())
+        )
+        limit = pacer.memory_limit_bytes
+        w.probe.recorder.cycle(
+            CycleRecord(
+                cycle=self.cycle,
+                phase=phase,
+                trigger_reason=_REASONS[kind],
+                start_ns=start_ns,
+                sweep_term_ns=stw1,
+                mark_start_ns=start_ns + stw1,
+                mark_ns=term_ns - start_ns - stw1,
+                mark_term_ns=stw2,
+                end_ns=env.now,
+                heap_start_bytes=heap0,
+                trigger_bytes=trigger,
+                heap_goal_bytes=goal,
+                heap_end_bytes=heap1,
+                heap_marked_bytes=marked,
+                stacks_bytes=stacks_bytes,
+                globals_bytes=pacer.globals_scan_bytes,
+                heap_scan_work_bytes=pacer.heap_scan_work_bytes,
+                stack_scan_work_bytes=pacer.stack_scan_work_bytes,
+                globals_scan_work_bytes=pacer.globals_scan_work_bytes,
+                assist_cpu_ns=pacer.assist_time_cpu_ns,
+                dedicated_cpu_ns=pacer.dedicated_mark_time_cpu_ns,
+                fractional_cpu_ns=pacer.fractional_mark_time_cpu_ns,
+                idle_cpu_ns=pacer.idle_mark_time_cpu_ns,
+                stw_cpu_ns=charge1 + charge2,
+                sweep_term_stopping_ns=stopping1,
+                mark_term_stopping_ns=stopping2,
+                cons_mark=pacer.cons_mark,
+                # In the PI era an estimate below zero makes it wrap to nearly 2**64, as in Go; columns are signed.
+                runway_bytes=min(pacer.runway_bytes, (1 << 63) - 1),
+                assist_work_per_byte_start=ratio,
+                assists=w.mark.assists,
+                limiter_enabled=limited,
+                gomaxprocs=w.procs,
+                gogc_percent=None if pacer.gogc_percent < 0 else pacer.gogc_percent,
+                memory_limit_bytes=None if limit >= NO_LIMIT else limit,
+                total_alloc_bytes=w.heap.allocated_bytes,
+                gc_cpu_frac_cumulative=self.gc_cpu_ns / max(1, env.now * w.procs),
+            )
+        )
+
+    def mark_done(self, p: P) -> None:
+        """The last of the marking ended on this P."""
+        self.ender = p
+        w = self._w
+        w.set_state(p, "overhead")
+        p.alarm.clear()
+        self._marked.succeed()
+
+    def _work(self) -> tuple[list[Stage], int]:
+        """The cycle's work: CPU time and scan work of globals, stacks and heap."""
+        w = self._w
+        p = w.profile
+        contention = 1.0 + (p["mark_contention_frac"] if w.procs > 1 else 0.0)
+        snapshot = self.snapshot = w.heap.mark_snapshot(w.env.now)
+        pacer = w.pacer
+        globals_bytes = w.spec.globals.scan_bytes
+        pacer.globals_scan_bytes = globals_bytes
+        count, used_bytes, stack_bytes = w.stacks.scan()
+        pacer.max_stack_scan_bytes = stack_bytes
+        w.memory.stacks_bytes = w.stacks.in_use_bytes
+        stack_work = float(used_bytes)
+        stages = [
+            Stage(
+                GLOBALS,
+                globals_bytes * p["mark_globals_ns_per_byte"] * contention,
+                float(globals_bytes),
+                jobs=-(-globals_bytes // ROOT_BLOCK_BYTES),
+            ),
+            Stage(
+                STACKS,
+                (count * p["mark_stack_ns"] + used_bytes * p["mark_stack_ns_per_byte"]) * contention,
+                stack_work,
+                jobs=count,
+            ),
+            Stage(HEAP, snapshot.cost_ns * contention, snapshot.scan_work_bytes, width=snapshot.width),
+        ]
+        return stages, used_bytes
+
+    # ---- stopping and starting the world -------------------------------------------------------------------
+
+    def _stopping_ns(self, by: P | None) -> int:
+        """How long until every other running P has stopped: the slowest of them decides."""
+        w = self._w
+        running = sum(p.state not in ("idle", "stw") for p in w.ps if p is not by)
+        if not running:
+            return 1_000
+        median, sigma = w.profile["stw_stop_ns"], w.profile["stw_stop_sigma"]
+        return max(1_000, int(median * math.exp(sigma * float(self._rng.standard_normal(running).max()))))
+
+    def _pause_ns(self, constant: str) -> int:
+        w = self._w
+        base = w.profile[constant] + w.profile["stw_per_p_ns"] * (w.procs - 1)
+        return int(base * math.exp(w.profile["stw_work_sigma"] * float(self._rng.standard_normal())))
+
+    def _stop(self, by: P | None) -> None:
+        """Every P stops.  Running goroutines go to the global queue; `by` keeps its own."""
+        w = self._w
+        for p in w.ps:
+            if p.state == "mutator" and p.goroutine is not None:
+                w.cut(p)
+            elif p.state == "assist":
+                w.mark.cut_assist(p)
+            elif p.state in ("dedicated", "fractional", "idle_worker"):
+                w.mark.stop_worker(p)
+            if p.goroutine is not None and p is not by:
+                w.sched.ready_global(p.goroutine)
+                p.goroutine = None
+            if p.is_spinning:
+                p.is_spinning = False
+                w.sched.spinning -= 1
+            p.alarm.clear()
+            w.set_state(p, "stw")
+        w.sched.release_syscalls()
+        w.settle()  # what has finished by now belongs to the time before
+        w.is_stopped = True
+        w.watch.stops(w)
+
+    def _start(self, by: P | None) -> None:
+        """The world runs again."""
+        w = self._w
+        w.watch.restarts(w)
+        w.watch.limiter(w)
+        w.is_stopped = False
+        now = w.env.now
+        restart_ns = int(w.profile["stw_restart_ns"])
+        for p in w.ps:
+            if p is by:
+                continue
+            if p.runq or p.runnext is not None:
+                w.sched.start_p(p, w.sched.wakeup_ns())
+                p.is_spinning = False
+                w.sched.spinning -= 1
+            elif w.is_marking and w.rules.mark_workers_at_restart and self._has_worker_for(p):
+                w.set_state(p, "overhead")
+                p.at(now + w.sched.wakeup_ns(), w.sched.schedule)
+            else:
+                p.goroutine = None
+                w.set_state(p, "idle")
+        if by is not None:
+            if by.goroutine is not None:
+                by.began_ns = now + restart_ns
+                w.set_state(by, "mutator")
+                w.start_slice(by)
+            else:
+                w.set_state(by, "overhead")
+                by.at(now + restart_ns, w.sched.schedule)
+        w.sched.wake_p()
+        w.sched.poll_again()
+
+    def _has_worker_for(self, p: P) -> bool:
+        """Whether procresize would hand this idle P a mark worker at once."""
+        pacer = self._w.pacer
+        return pacer.dedicated_mark_workers_needed > 0 or pacer.fractional_utilization_goal > 0.0
+
+    def _charge(self, kind: PauseKind, start_ns: int, stopping_ns: int, duration_ns: int) -> int:
+        """Record the pause; the CPU time that the release charges the collector for it."""
+        w = self._w
+        if w.rules.pause_charge is PauseCharge.MIN_PROCS_CPUS:
+            cpu_ns = min(w.procs, w.spec.machine.cores) * duration_ns
+        else:
+            cpu_ns = stopping_ns + w.procs * (duration_ns - stopping_ns)
+        w.probe.recorder.pause(
+            PauseRecord(
+                self.cycle, w.probe.phase_at(start_ns), kind, start_ns, stopping_ns, duration_ns, cpu_ns
+            )
+        )
+        return cpu_ns

@@ -1,0 +1,268 @@
+"""Goroutines: walkers along stretches of computed progress.
+
+A **stretch** is what a goroutine does until it blocks or its drawn block of requests is used up: cumulative CPU time
+and allocation at its **rows** (requests, or steps of a set-up job).  Between rows both progress linearly.  Cutting a
+stretch at an instant is a look-up on these curves; the scheduler does it (`Scheduler.commit`), subclasses say what a
+finished row or stretch means.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from gcsim.runtime.program import Effect, Plan
+    from gcsim.runtime.world import P, World
+
+
+IntArray = npt.NDArray[np.int64]
+
+
+# assumed: the runtime's own goroutines are a few frames deep
+DEFAULT_FRAMES_BYTES = 600
+
+
+class Goroutine:
+    """One goroutine and the stretch it is on.
+
+    Attributes:
+        cum_ns, cum_alloc: CPU time and bytes from the stretch's start to the end of each row; both begin with 0.
+        row: rows finished.  pos: CPU ns into the stretch.  end: its last.  alloc: bytes of the stretch allocated.
+        slow: wall time per CPU time just now (>= 1: marking elsewhere, write barriers, sweeping).
+        mark_slow: the same while a cycle marks.
+        frames_bytes, stack_bytes: live frames, and the stack that holds them.
+        credit: assist credit in bytes (Go's gcAssistBytes); only meaningful while marking.
+        debited: bytes of the object being allocated that credit has been debited with ahead.
+    """
+
+    __slots__ = (
+        "bytes_per_ns", "credit", "cum_alloc", "cum_ns", "debited", "end", "frames_bytes", "has_entered", "live_per_byte", "mark_slow", "name",
+        "object_bytes", "assist_began_ns", "assist_debt", "assist_p", "assist_stolen", "assist_work", "parked_ns",
+        "pos", "ready_ns", "row", "stack_bytes", "alloc", "scannable_per_byte", "slow", "trace_knots", "world",
+    )  # fmt: skip
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.name = name
+        self.cum_ns: Sequence[float] = (0.0,)
+        self.cum_alloc: Sequence[int] = (0,)
+        self.row = 0
+        self.pos = 0.0
+        self.end = 0.0
+        self.alloc = 0
+        self.slow = 1.0
+        self.credit = 0
+        self.debited = 0
+        self.frames_bytes = DEFAULT_FRAMES_BYTES
+        self.stack_bytes = world.stacks.starting_bytes
+        self.ready_ns = world.env.now
+        self.live_per_byte = 1.0
+        self.scannable_per_byte = 0.0
+        self.bytes_per_ns = 0.0
+        self.object_bytes = 1
+        self.mark_slow = 1.0
+        self.trace_knots = False
+        self.has_entered = True
+        self.assist_began_ns = -1
+        self.assist_debt = 0
+        self.assist_p = 0
+        self.assist_stolen = 0
+        self.assist_work = 0
+        self.parked_ns = 0
+
+    @property
+    def request_class(self) -> str | None:
+        """Name of the request class it works for; None for set-up and the runtime's own."""
+        return None
+
+    @property
+    def in_flight_bytes(self) -> int:
+        """What it has allocated for a row that is not finished; such bytes have no fate yet."""
+        return self.alloc - self.cum_alloc[self.row]
+
+    def begin(self, cum_ns: Sequence[float], cum_alloc: Sequence[int]) -> None:
+        """Start a new stretch."""
+        self.cum_ns = cum_ns
+        self.cum_alloc = cum_alloc
+        self.row = 0
+        self.pos = 0.0
+        self.end = cum_ns[-1]
+        self.alloc = 0
+
+    def use_rates(self, plan: Plan) -> None:
+        """Take the mean rates of a request class."""
+        self.live_per_byte = plan.live_per_byte
+        self.scannable_per_byte = plan.scannable_per_byte
+        self.bytes_per_ns = plan.bytes_per_ns
+        self.object_bytes = plan.object_bytes
+        self.mark_slow = plan.mark_slow
+
+    def enter(self) -> None:
+        """A stretch that was begun off a P runs for the first time (`has_entered` was False)."""
+
+    def knot(self, now: int) -> None:
+        """A bend in the map from CPU time to wall time (for goroutines with `trace_knots`)."""
+
+    def finish_rows(self, first: int, last: int, now: int) -> None:
+        """Rows `first` .. `last` - 1 of the stretch are done."""
+
+    def finish_stretch(self, p: P) -> bool | None:
+        """The stretch is done.
+
+        Returns:
+            True: another has begun; False: blocked or gone, the P is free; None: the P is kept (a system call).
+        """
+        raise NotImplementedError
+
+
+def _from_zero(counts: IntArray) -> IntArray:
+    """Sums up to each row, one more than there are rows."""
+    sums = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=sums[1:])
+    return sums
+
+
+class Worker(Goroutine):
+    """A closed-loop worker whose requests never block: thousands of requests to a stretch."""
+
+    __slots__ = (
+        "_effects",
+        "_ends_ns",
+        "_garbage",
+        "_knots_pos",
+        "_knots_wall",
+        "_last_end",
+        "_objects",
+        "_settled",
+        "plan",
+    )
+
+    # About 20 ms of requests to a block: enough to spread the cost of numpy calls, few enough to react to phases.
+    BLOCK_NS = 40_000_000
+
+    def __init__(self, world: World, plan: Plan, number: int) -> None:
+        super().__init__(world, f"{plan.name}/{number}")
+        self.plan = plan
+        world.stacks.grow(self, plan.spec.stack_used_bytes)  # once in its life: its time is not worth a row
+        self.trace_knots = True
+        self._knots_pos: list[float] = []
+        self._knots_wall: list[int] = []
+        self._last_end = -1
+        self._draw()
+
+    @property
+    def request_class(self) -> str | None:
+        return self.plan.name
+
+    def _draw(self) -> None:
+        plan = self.plan
+        n = max(1, min(8192, int(self.BLOCK_NS / plan.mean_ns)))
+        block = plan.draw(n)
+        self._ends_ns = np.zeros(n + 1)
+        np.cumsum(block.ns[0], out=self._ends_ns[1:])
+        self._garbage = _from_zero(block.garbage)
+        self._objects = _from_zero(block.objects)
+        self._effects: list[tuple[Effect, IntArray]] = [
+            (effect, _from_zero(counts)) for effect, counts in block.effects
+        ]
+        self._settled = 0
+        self.use_rates(plan)
+        # Arrays of the standard library: read one by one they give Python's numbers twice as fast as numpy's, and
+        # they are made by copying.
+        self.begin(array("d", self._ends_ns.tobytes()), array("q", _from_zero(block.alloc[0]).tobytes()))
+
+    def knot(self, now: int) -> None:
+        self._knots_pos.append(self.pos)
+        self._knots_wall.append(now)
+
+    def finish_rows(self, first: int, last: int, now: int) -> None:
+        if not self.plan.settles_late:
+            self.settle(last)
+
+    def settle(self, last: int | None = None) -> None:
+        """Book the requests finished since the last time: what they leave behind, and that they are done.
+
+        Nobody looks at it between a cycle's snapshot, a window's end and the end of a block, so it is done then, for
+        many requests at once, unless lifetimes run from each request's own end.
+        """
+        first = self._settled
+        last = self.row if last is None else last
+        n = last - first
+        if n <= 0:
+            return
+        self._settled = last
+        world = self.world
+        heap = world.heap
+        now = world.env.now
+        heap.in_flight_bytes -= self.cum_alloc[last] - self.cum_alloc[first]
+        heap.dead_bytes += self._garbage.item(last) - self._garbage.item(first)
+        objects = self._objects.item(last) - self._objects.item(first)
+        heap.dead_objects += objects
+        for effect, counts in self._effects:
+            units = counts.item(last) - counts.item(first)
+            if units:
+                effect.apply(units, now)
+                objects += units * effect.unit.objects
+        for segment in self.plan.segments:
+            for pool in segment.pool_gets:
+                world.pool_cycle(pool, n, returned=pool in segment.pool_puts)
+        heap.allocated_objects += objects
+        world.probe.completed += n
+        world.probe.arrived += n  # each makes way for the next
+
+    def finish_stretch(self, p: P) -> bool:
+        self.settle()
+        self._report(len(self.cum_ns) - 1)
+        self._knots_pos.clear()
+        self._knots_wall.clear()
+        self._draw()
+        return True
+
+    def cut_short(self) -> None:
+        """End the stretch with the request under way: what follows is drawn anew."""
+        keep = self.row + 2
+        if keep < len(self.cum_ns):
+            self.cum_ns = self.cum_ns[:keep]
+            self.cum_alloc = self.cum_alloc[:keep]
+            self.end = self.cum_ns[-1]
+
+    def report_finished(self) -> None:
+        """Hand over the latencies of the requests finished so far (window ends, end of run)."""
+        self.settle()
+        self._report(self.row)
+
+    def _report(self, rows: int) -> None:
+        pos, wall = self._knots_pos, self._knots_wall
+        if not pos:
+            return
+        ends = np.interp(self._ends_ns[: rows + 1], pos, wall)
+        ends[0] = self._last_end if self._last_end >= 0 else wall[0]
+        if rows:
+            latencies = np.maximum(np.diff(ends), 1.0).astype(np.int64)
+            self.world.probe.latencies(self.plan.name, latencies, ends)
+            self._last_end = int(ends[-1])
+        # All rows may be done and the stretch not: the slice ends at the next whole nanosecond.
+        self._rebase(rows, pos, wall)
+
+    def _rebase(self, rows: int, pos: list[float], wall: list[int]) -> None:
+        """Drop the first `rows` rows, which have been reported."""
+        base_ns, base_alloc = self.cum_ns[rows], self.cum_alloc[rows]
+        keep = [k for k, x in enumerate(pos) if x > base_ns]
+        self._knots_pos = [0.0] + [pos[k] - base_ns for k in keep]
+        self._knots_wall = [self._last_end if self._last_end >= 0 else wall[0]] + [wall[k] for k in keep]
+        self._ends_ns = self._ends_ns[rows:] - base_ns
+        self.cum_ns = array("d", self._ends_ns[: len(self.cum_ns) - rows].tobytes())
+        self.cum_alloc = array("q", [a - base_alloc for a in self.cum_alloc[rows:]])
+        self._garbage = self._garbage[rows:]
+        self._objects = self._objects[rows:]
+        self._effects = [(effect, counts[rows:]) for effect, counts in self._effects]
+        self.pos -= base_ns
+        self.end -= base_ns
+        self.alloc -= base_alloc
+        self.row -= rows
+        self._settled -= rows

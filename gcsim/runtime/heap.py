@@ -1,0 +1,325 @@
+"""The heap as cohorts: bytes of equal fate, not objects one by one.
+
+What is reachable is known from structure (entries of retained sets, leaks, pools, lifetimes still running, requests
+in flight); what became unreachable is counted as it happens.  Unreachable is not free: the next cycle's mark finds
+it (`mark_snapshot`, `condemn`), sweeping after that frees it.  The write barrier shades what is overwritten and new
+objects are black, so a cycle keeps everything that was reachable when it began and everything allocated since.
+
+Bytes are counted twice, by whoever allocates (`allocated_bytes`) and here by fate; the end of a run compares.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gcsim.policy.size_classes import SIZE_CLASS_BYTES
+from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
+
+
+class RetainedState:
+    """A bounded set of entries, as it is now."""
+
+    def __init__(
+        self,
+        name: str,
+        entry: Footprint,
+        halved: Footprint,
+        slot_bytes: int,
+        width: int,
+        span_classes: dict[SpanClass, int],
+    ) -> None:
+        self.name = name
+        self.span_classes = span_classes  # objects of an entry by the spans they share
+        # How far entries mix within spans: a group that fills spans of its own leaves whole spans free when replaced.
+        self.mixing = {c: c[2] / (c[2] + n) for c, n in span_classes.items()}
+        self.entry = entry
+        self.halved_entry = halved
+        self.slot_bytes = slot_bytes
+        self.width = width  # independent pieces of marking work per entry; lists have one
+        self.entries = 0
+        self.building = 0  # entries that a builder is at
+        self.halved = 0  # entries whose subtree was dropped
+        self.scattered = 0.0  # entries replaced since they were built in order
+        self.table = Footprint()
+        self._halved_fraction = 0.0
+
+    @property
+    def reachable_bytes(self) -> int:
+        whole = self.entries - self.halved
+        return whole * self.entry.bytes + self.halved * self.halved_entry.bytes + self.table.bytes
+
+    @property
+    def reachable_objects(self) -> int:
+        whole = self.entries - self.halved
+        return whole * self.entry.objects + self.halved * self.halved_entry.objects + self.table.objects
+
+    def table_for(self, costs: CostModel, entries: int) -> Footprint:
+        """The array of pointers that holds so many entries."""
+        if not self.slot_bytes or not entries:
+            return Footprint()
+        size = self.slot_bytes * entries
+        return costs.object(size, size // WORD_BYTES)
+
+    def add(self, n: int) -> None:
+        """`n` new entries."""
+        self.entries += n
+
+    def replace(self, n: int, heap: Heap) -> None:
+        """`n` random entries make way for new ones."""
+        if not self.entries:
+            heap.dead_bytes += n * self.entry.bytes
+            heap.dead_objects += n * self.entry.objects
+            return
+        self._halved_fraction += n * self.halved / self.entries
+        halved = min(self.halved, math.floor(self._halved_fraction), n)
+        self._halved_fraction -= halved
+        self.halved -= halved
+        heap.dead_bytes += (n - halved) * self.entry.bytes + halved * self.halved_entry.bytes
+        heap.dead_objects += (n - halved) * self.entry.objects + halved * self.halved_entry.objects
+        # Each replacement hits an entry that is still in order with probability (in order) / entries.
+        self.scattered = self.entries - (self.entries - self.scattered) * math.exp(-n / self.entries)
+
+    def drop_subtrees(self, writes: int, heap: Heap) -> None:
+        """`writes` writes to the roots of random entries; the first on each drops half of it."""
+        intact = self.entries - self.halved
+        if intact <= 0:
+            return
+        left = intact * math.exp(-writes / self.entries) + self._halved_fraction
+        dropped = min(intact, max(0, math.floor(intact - left + 1e-9)))
+        self._halved_fraction = 0.0
+        self.halved += dropped
+        heap.dead_bytes += dropped * (self.entry.bytes - self.halved_entry.bytes)
+        heap.dead_objects += dropped * (self.entry.objects - self.halved_entry.objects)
+
+    def shrink(self, n: int, heap: Heap) -> None:
+        """Drop `n` entries at once."""
+        halved = round(self.halved * n / self.entries) if self.entries else 0
+        heap.dead_bytes += (n - halved) * self.entry.bytes + halved * self.halved_entry.bytes
+        heap.dead_objects += (n - halved) * self.entry.objects + halved * self.halved_entry.objects
+        self.scattered *= 1 - n / self.entries if self.entries else 0.0
+        self.entries -= n
+        self.halved -= halved
+
+
+class PoolState:
+    """A sync.Pool: what the Ps hold and what the last cycle moved to the victim cache."""
+
+    def __init__(self, item: Footprint) -> None:
+        self.item = item
+        self.local = 0
+        self.victim = 0
+        self.held = 0
+        self.gets = 0
+        self.misses = 0
+
+    @property
+    def reachable_items(self) -> int:
+        return self.local + self.victim + self.held
+
+    def get(self) -> bool:
+        """Take one; False is a miss, and the caller allocates."""
+        self.gets += 1
+        self.held += 1
+        if self.local:
+            self.local -= 1
+            return True
+        if self.victim:
+            self.victim -= 1
+            return True
+        self.misses += 1
+        return False
+
+    def put(self) -> None:
+        """Give one back.  Source: sync/pool.go Put."""
+        if self.held:
+            self.held -= 1
+            self.local += 1
+
+    def clear(self, heap: Heap) -> None:
+        """Start of a cycle: the victim cache goes, the Ps' items become victims.  Source: sync/pool.go poolCleanup."""
+        heap.dead_bytes += self.victim * self.item.bytes
+        heap.dead_objects += self.victim * self.item.objects
+        self.victim, self.local = self.local, 0
+
+
+@dataclass(slots=True)
+class MarkSnapshot:
+    """What a cycle will find: fixed when marking begins.
+
+    Attributes:
+        dead_bytes, dead_objects: unreachable already; freed after the cycle.
+        scan_work_bytes: heap scan work.
+        cost_ns: CPU time to mark it all, on one P.
+        width: how many Ps can mark at once; None = no limit.
+        spans: spans that what is reachable fills; scan_spans: with pointers.
+    """
+
+    dead_bytes: int
+    dead_objects: int
+    reachable_bytes: int
+    reachable_objects: int
+    scan_work_bytes: float
+    cost_ns: float
+    width: int | None
+    spans: float
+    scan_spans: float
+
+
+class Heap:
+    """All cohorts and their sums."""
+
+    def __init__(self, charge: Callable[[Footprint], None]) -> None:
+        self._charge = charge
+        self.allocated_bytes = 0
+        self.allocated_objects = 0
+        self.dead_bytes = 0
+        self.dead_objects = 0
+        self.unswept_bytes = 0
+        self.freed_bytes = 0
+        self.freed_objects = 0
+        self.in_flight_bytes = 0
+        self.leaked = Footprint()
+        self.retained: dict[str, RetainedState] = {}
+        self.pools: dict[str, PoolState] = {}
+        self.fixed: list[Footprint] = []
+        # lifetimes: bucket of death time -> [bytes, objects, scan work, mark ns]
+        self.lifetime_bucket_ns = 1_000_000
+        self._lifetimes: dict[int, list[float]] = {}
+
+    def allocate_now(self, unit: Footprint) -> None:
+        """An object outside any stretch (a pool's miss, a grown slice): booked at once, reachable by structure."""
+        self.allocated_bytes += unit.bytes
+        self.allocated_objects += unit.objects
+        self._charge(unit)
+
+    def outlive(self, death_ns: int, n: int, each: Footprint) -> None:
+        """`n` objects of a finished request live on until about `death_ns`."""
+        row = self._lifetimes.setdefault(death_ns // self.lifetime_bucket_ns, [0, 0, 0.0, 0.0])
+        row[0] += n * each.bytes
+        row[1] += n * each.objects
+        row[2] += n * each.scan_work_bytes
+        row[3] += n * each.mark_ns
+
+    def expire(self, now_ns: int) -> None:
+        """Objects whose lifetime is over become unreachable."""
+        if self._lifetimes:
+            bucket = now_ns // self.lifetime_bucket_ns
+            for key in [k for k in self._lifetimes if k <= bucket]:
+                row = self._lifetimes.pop(key)
+                self.dead_bytes += int(row[0])
+                self.dead_objects += int(row[1])
+
+    @property
+    def reachable_bytes(self) -> int:
+        """By structure: what the program can still reach, requests in flight included."""
+        total = self.in_flight_bytes + self.leaked.bytes + sum(f.bytes for f in self.fixed)
+        total += sum(s.reachable_bytes for s in self.retained.values())
+        total += sum(p.reachable_items * p.item.bytes for p in self.pools.values())
+        return total + int(sum(row[0] for row in self._lifetimes.values()))
+
+    @property
+    def reachable_objects(self) -> int:
+        total = self.leaked.objects + sum(f.objects for f in self.fixed)
+        total += sum(s.reachable_objects for s in self.retained.values())
+        total += sum(p.reachable_items * p.item.objects for p in self.pools.values())
+        return total + int(sum(row[1] for row in self._lifetimes.values()))
+
+    @property
+    def heap_bytes(self) -> int:
+        """Bytes of objects not yet freed, reachable or not."""
+        return self.allocated_bytes - self.freed_bytes
+
+    def mark_snapshot(self, now_ns: int) -> MarkSnapshot:
+        """What there is to mark now."""
+        self.expire(now_ns)
+        work = self.leaked.scan_work_bytes
+        cost = self.leaked.mark_ns
+        spans = self.leaked.spans
+        scan_spans = self.leaked.scan_spans
+        wide = bool(self.leaked.objects or self.pools)
+        width = 0
+        for fixed in self.fixed:
+            work += fixed.scan_work_bytes
+            cost += fixed.mark_ns
+            spans += fixed.spans
+            scan_spans += fixed.scan_spans
+            wide = True
+        for pool in self.pools.values():
+            work += pool.reachable_items * pool.item.scan_work_bytes
+            cost += pool.reachable_items * pool.item.mark_ns
+        for row in self._lifetimes.values():
+            work += row[2]
+            cost += row[3]
+            wide = True
+        for retained in self.retained.values():
+            whole, half = retained.entries - retained.halved, retained.halved
+            entry, halved = retained.entry, retained.halved_entry
+            work += (
+                whole * entry.scan_work_bytes + half * halved.scan_work_bytes + retained.table.scan_work_bytes
+            )
+            scattered = retained.scattered / retained.entries if retained.entries else 0.0
+            cost += whole * (entry.mark_ns + scattered * entry.scattered_ns) + retained.table.mark_ns
+            cost += half * (halved.mark_ns + scattered * halved.scattered_ns)
+            spans += whole * entry.spans + half * halved.spans + retained.table.spans
+            scan_spans += whole * entry.scan_spans + half * halved.scan_spans
+            width += retained.entries * retained.width
+        # Anything that fans out keeps all markers busy; only a heap of few chains alone limits them.
+        narrow = width if width and not wide else None
+        return MarkSnapshot(
+            self.dead_bytes,
+            self.dead_objects,
+            self.reachable_bytes,
+            self.reachable_objects,
+            work,
+            cost,
+            narrow,
+            spans,
+            scan_spans,
+        )
+
+    def condemn(self, snapshot: MarkSnapshot) -> None:
+        """Mark is over: what was unreachable when it began waits for the sweeper."""
+        self.dead_bytes -= snapshot.dead_bytes
+        self.dead_objects -= snapshot.dead_objects
+        self.unswept_bytes += snapshot.dead_bytes
+        self.freed_objects += snapshot.dead_objects
+
+    def scattered_frac(self, span_class: SpanClass) -> float:
+        """Share of the free slots of these spans that lie scattered between live objects."""
+        live = mixed = 0.0
+        for retained in self.retained.values():
+            objects = retained.span_classes.get(span_class, 0)
+            if objects:
+                live += objects * retained.entries
+                mixed += objects * retained.scattered * retained.mixing[span_class]
+        return mixed / live if live else 0.0
+
+    def trapped_frac(self, garbage: dict[SpanClass, float], garbage_bytes: int) -> float:
+        """Share of a cycle's garbage that lies in spans with something live: these spans stay in use.
+
+        A span of n objects, a share r of them live at random, is free of live ones with probability (1 - r)^n.  Sets
+        mix with garbage as far as they have been replaced at random; built in order they have spans of their own.
+
+        Args:
+            garbage: bytes by span class, in any unit; large objects are not in it.
+            garbage_bytes: garbage of the cycle.
+        """
+        total = sum(garbage.values())
+        if total <= 0.0 or garbage_bytes <= 0:
+            return 0.0
+        trapped = 0.0
+        for span_class, share in garbage.items():
+            size_class, _, per_span = span_class
+            live = sum(r.span_classes.get(span_class, 0) * r.entries for r in self.retained.values())
+            if live:
+                dead = share / total * garbage_bytes / SIZE_CLASS_BYTES[size_class]
+                free_of_live = (dead / (live + dead)) ** per_span
+                trapped += share / total * self.scattered_frac(span_class) * (1.0 - free_of_live)
+        return trapped
+
+    def sweep_all(self) -> None:
+        """Everything condemned is free."""
+        self.freed_bytes += self.unswept_bytes
+        self.unswept_bytes = 0

@@ -1,0 +1,131 @@
+"""The machine under the Ps: a number of cores and a CFS quota.
+
+With more running Ps than cores each gets its share of them (processor sharing; the real scheduler's slices are a few
+milliseconds, and what a P loses while it is off its core is this share on average).  Under a quota the whole process
+stops when the period's CPU time is used up, until the period ends: mutators, workers and pauses alike.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gcsim.runtime.clock import Alarm
+
+if TYPE_CHECKING:
+    from gcsim.runtime.world import P, World
+
+
+class Cores:
+    """How fast Ps run.
+
+    Attributes:
+        slow: wall time per CPU time for each running P (1.0 while there are cores enough).
+        is_throttled: the quota of this period is used up.
+    """
+
+    def __init__(self, world: World) -> None:
+        machine = world.spec.machine
+        self._world = world
+        self._cores = machine.cores
+        self._quota_ns = machine.cfs_quota
+        self._period_ns = machine.cfs_period
+        self._is_shared = world.procs > machine.cores
+        self.slow = 1.0
+        self.is_throttled = False
+        self.throttled_ns = 0
+        self._throttled_at_ns = 0
+        self.periods_throttled = 0
+        self._held: list[P] = []
+        self._used_ns = 0.0
+        self._counted_ns = 0
+        self._running = 0
+        self._exhausted = Alarm(world.env, self._throttle)
+        self._is_changing = False
+        if self._quota_ns is not None:
+            self._period_end = Alarm(world.env, self._end_period)
+            self._period_end.set(world.env.now + self._period_ns)
+
+    def throttled_until(self, now_ns: int) -> int:
+        """Wall time off the cores up to now, in ns."""
+        return self.throttled_ns + (now_ns - self._throttled_at_ns if self.is_throttled else 0)
+
+    def changed(self) -> None:
+        """A P became idle or busy."""
+        if not self._is_shared and self._quota_ns is None:
+            return
+        self._count()
+        running = sum(p.state != "idle" for p in self._world.ps)
+        self._running = running
+        slow = max(1.0, running / self._cores)
+        if slow != self.slow:
+            self.slow = slow
+            if not self._is_changing:
+                # Not at once: whoever is changing state is in the middle of it.
+                self._is_changing = True
+                alarm = Alarm(self._world.env, self._apply)
+                alarm.set(self._world.env.now)
+        self._plan()
+
+    def _apply(self) -> None:
+        self._is_changing = False
+        if not self.is_throttled:
+            self._world.restart_slices()
+            self._world.mark.restart_legs()
+
+    def hold(self, p: P) -> None:
+        """A P that would run waits for the period to end."""
+        # Whoever books progress before that (sysmon, the end of a window) finds a slice that has not begun.
+        p.began_ns = max(p.began_ns, self._period_end.at_ns or 0)
+        if p not in self._held:
+            self._held.append(p)
+
+    def _count(self) -> None:
+        now = self._world.env.now
+        if not self.is_throttled:
+            self._used_ns += min(self._running, self._cores) * (now - self._counted_ns)
+        self._counted_ns = now
+
+    def _plan(self) -> None:
+        if self._quota_ns is None or self.is_throttled:
+            return
+        rate = min(self._running, self._cores)
+        if rate:
+            left = max(0.0, self._quota_ns - self._used_ns)
+            self._exhausted.set(self._world.env.now + int(left / rate) + 1)
+        else:
+            self._exhausted.clear()
+
+    def _throttle(self) -> None:
+        self._count()
+        if self._quota_ns is None or self._used_ns < self._quota_ns:
+            self._plan()
+            return
+        world = self._world
+        self.is_throttled = True
+        self.periods_throttled += 1
+        self._throttled_at_ns = world.env.now
+        world.probe.event(
+            "cfs_throttled", "ns until the period ends", (self._period_end.at_ns or 0) - world.env.now
+        )
+        for p in world.ps:
+            if p.state == "mutator" and p.goroutine is not None:
+                world.cut(p)
+                self.hold(p)
+        world.mark.suspend_legs()
+
+    def _end_period(self) -> None:
+        world = self._world
+        self._count()
+        self._period_end.set(world.env.now + self._period_ns)
+        assert self._quota_ns is not None
+        # What was used beyond the quota in the end is owed, as the kernel's negative runtime is.
+        self._used_ns = max(0.0, self._used_ns - self._quota_ns)
+        if self.is_throttled:
+            self.is_throttled = False
+            self.throttled_ns += world.env.now - self._throttled_at_ns
+            held, self._held = self._held, []
+            for p in held:
+                if p.state == "mutator" and p.goroutine is not None and p.alarm.at_ns is None:
+                    world.start_slice(p)
+            world.mark.resume_legs()
+        self._plan()

@@ -1,0 +1,269 @@
+"""The probe: turns what happens into rows for the recorder.  Windows, phases, samples; nothing decides here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from gcsim.runtime.buckets import BucketCounts
+from gcsim.runtime.clock import Alarm
+from gcsim.runtime.randomness import stream
+from gcsim.runtime.records import (
+    AssistRecord,
+    EventRecord,
+    HeapSample,
+    LatencyBuckets,
+    Phase,
+    PhaseChange,
+    PState,
+    PStateInterval,
+    Recorder,
+    RequestSample,
+    SchedLatencyBuckets,
+    ThroughputWindow,
+    TricolorSample,
+)
+
+if TYPE_CHECKING:
+    from gcsim.runtime.load import Load
+    from gcsim.runtime.world import World
+
+_TRICOLOR_SAMPLES_NS = 500_000
+
+
+class Probe:
+    """Counts between window ends, and passes rows on."""
+
+    load: Load
+
+    def __init__(self, world: World, recorder: Recorder) -> None:
+        self._w = world
+        self.recorder = recorder
+        spec = world.spec.record
+        self._records_p_states = spec.p_states
+        self._records_assists = spec.assists
+        self._sampled = spec.requests_sample
+        self._sample_rng = stream(world.seed, "requests.sample")
+        self.phase: Phase = "start_up"
+        self._load_from_ns: int | None = None
+        self._warm_from_ns: int | None = None
+        self.arrived = 0
+        self.completed = 0
+        self.dropped = 0
+        self._completed_before = 0  # in the load phase, in windows closed already
+        self._latencies: dict[str, BucketCounts] = {}
+        self._sched = BucketCounts()
+        self._window_start_ns = world.env.now
+        self._window_alloc = (0, 0)
+        self._window_acc = [dict(p.acc) for p in world.ps]
+        self._window_ns = spec.window
+        self._window = Alarm(world.env, self._end_window)
+        self._window.set(world.env.now + spec.window)
+        self._heap_ns = spec.heap_interval
+        self._heap = Alarm(world.env, self._sample_heap)
+        self._heap.set(world.env.now + self._heap_ns)
+        self._tricolor = Alarm(world.env, self._sample_colours)
+        if spec.tricolor:
+            self._tricolor.set(world.env.now + _TRICOLOR_SAMPLES_NS)
+        recorder.phase(PhaseChange("start_up", world.env.now))
+
+    # ---- phases and windows --------------------------------------------------------------------------------
+
+    def set_phase(self, phase: Phase) -> None:
+        """From now on rows belong to `phase`."""
+        self._close_window()
+        self.phase = phase
+        now = self._w.env.now
+        if phase == "load":
+            self._load_from_ns = now
+        else:
+            self._warm_from_ns = now
+        self.recorder.phase(PhaseChange(phase, now))
+        self._window.set(now + self._window_ns)
+
+    def phase_at(self, time_ns: int) -> Phase:
+        """The phase in which something began."""
+        if self._load_from_ns is not None and time_ns >= self._load_from_ns:
+            return "load"
+        if self._warm_from_ns is not None and time_ns >= self._warm_from_ns:
+            return "warm_up"
+        return "start_up"
+
+    def finish(self) -> None:
+        """The run is over: close what is open."""
+        self._close_window()
+        self._sample_heap()
+        self.recorder.phase(PhaseChange("end", self._w.env.now))
+
+    def _end_window(self) -> None:
+        self._close_window()
+        self._window.set(self._w.env.now + self._window_ns)
+
+    def _close_window(self) -> None:
+        w = self._w
+        now = w.env.now
+        w.commit_all()
+        w.memory.update()  # the scavenger's time up to now belongs to this window
+        for worker in self.load.workers:
+            worker.report_finished()
+        for arrivals in self.load.arrivals.values():
+            arrivals.advance(now)
+        w.flush_states()
+        start = self._window_start_ns
+        if now == start:
+            return
+        heap = w.heap
+        spent = dict.fromkeys(w.ps[0].acc, 0)
+        for before, p in zip(self._window_acc, w.ps, strict=True):
+            for state, ns in p.acc.items():
+                spent[state] += ns - before[state]
+        alloc, objects = heap.allocated_bytes, heap.allocated_objects
+        self.recorder.throughput(
+            ThroughputWindow(
+                phase=self.phase,
+                start_ns=start,
+                end_ns=now,
+                arrived=self.arrived,
+                completed=self.completed,
+                dropped=self.dropped,
+                queued=self.load.queued,
+                alloc_bytes=alloc - self._window_alloc[0],
+                alloc_objects=objects - self._window_alloc[1],
+                mutator_cpu_ns=spent["mutator"],
+                assist_cpu_ns=spent["assist"],
+                dedicated_cpu_ns=spent["dedicated"],
+                fractional_cpu_ns=spent["fractional"],
+                idle_worker_cpu_ns=spent["idle_worker"],
+                stw_cpu_ns=spent["stw"],
+                sweep_cpu_ns=spent["sweep"],
+                scavenge_cpu_ns=spent["scavenge"],
+                overhead_cpu_ns=spent["overhead"],
+                idle_cpu_ns=spent["idle"],
+            )
+        )
+        for name, counts in self._latencies.items():
+            if counts.total:
+                indexes, n = counts.drain()
+                self.recorder.latency(LatencyBuckets(self.phase, name, start, now, indexes, n))
+        if self._sched.total:
+            indexes, n = self._sched.drain()
+            self.recorder.sched_latency(SchedLatencyBuckets(self.phase, start, now, indexes, n))
+        if self.phase != "start_up":
+            self._completed_before += self.completed
+        self.arrived = self.completed = self.dropped = 0
+        self._window_start_ns = now
+        self._window_alloc = (alloc, objects)
+        self._window_acc = [dict(p.acc) for p in w.ps]
+
+    # ---- requests ------------------------------------------------------------------------------------------
+
+    @property
+    def completed_in_load(self) -> int:
+        """Requests completed since load start, warm-up included."""
+        return self._completed_before + self.completed
+
+    def latencies(self, name: str, ns: npt.NDArray[np.int64], ends_ns: npt.NDArray[np.float64]) -> None:
+        """Requests of a closed-loop worker, in order; `ends_ns` has one element more, the start of the first."""
+        self._counts(name).add_array(ns)
+        if self._sampled:
+            for k in np.flatnonzero(self._sample_rng.random(len(ns)) < self._sampled).tolist():
+                start, end = int(ends_ns[k]), int(ends_ns[k + 1])
+                self._sample(name, start, start, end)
+
+    def finish_request(self, name: str, arrival_ns: int, now: int) -> None:
+        """One request of an open loop (or a blocking closed loop) is done."""
+        self.completed += 1
+        self._counts(name).add(max(1, now - arrival_ns))
+        if self._sampled and self._sample_rng.random() < self._sampled:
+            self._sample(name, arrival_ns, arrival_ns, now)
+
+    def _sample(self, name: str, arrival_ns: int, start_ns: int, end_ns: int) -> None:
+        self.recorder.request(
+            RequestSample(
+                self.phase_at(start_ns),
+                name,
+                arrival_ns,
+                start_ns,
+                end_ns,
+                end_ns - arrival_ns,
+                0,
+                self._w.is_marking,
+            )
+        )
+
+    def _counts(self, name: str) -> BucketCounts:
+        counts = self._latencies.get(name)
+        if counts is None:
+            counts = self._latencies[name] = BucketCounts()
+        return counts
+
+    def sched_latency(self, ns: int) -> None:
+        """A goroutine ran `ns` after it became runnable."""
+        self._sched.add(ns)
+
+    # ---- samples and rare rows -----------------------------------------------------------------------------
+
+    def assist(self, rec: AssistRecord) -> None:
+        """One mark assist has ended."""
+        if self._records_assists:
+            self.recorder.assist(rec)
+
+    def p_interval(self, p: object, state: PState, start_ns: int, end_ns: int) -> None:
+        """A P has been in one state."""
+        if self._records_p_states:
+            number = getattr(p, "id", 0)
+            self.recorder.p_state(PStateInterval(self.phase_at(start_ns), number, state, start_ns, end_ns))
+
+    def event(self, kind: str, detail: str, amount: float | None) -> None:
+        """Something rare."""
+        self.recorder.event(EventRecord(self.phase, self._w.env.now, kind, detail, amount))
+
+    def _sample_heap(self) -> None:
+        w = self._w
+        now = w.env.now
+        w.commit_all()
+        w.memory.update()
+        memory = w.memory
+        self.recorder.heap(
+            HeapSample(
+                phase=self.phase,
+                time_ns=now,
+                heap_live_bytes=w.pacer.heap_live_bytes,
+                heap_in_use_bytes=memory.heap_in_use_bytes,
+                heap_goal_bytes=w.pacer.heap_goal(),
+                heap_mapped_bytes=memory.heap_mapped_bytes,
+                heap_released_bytes=memory.heap_released_bytes,
+                stacks_in_use_bytes=memory.stacks_bytes,
+                memory_bytes=memory.total_bytes,
+                memory_peak_bytes=memory.interval_peak_bytes,
+            )
+        )
+        memory.interval_peak_bytes = memory.total_bytes
+        self._heap.set(now + self._heap_ns)
+
+    def _sample_colours(self) -> None:
+        w = self._w
+        now = w.env.now
+        snapshot = w.collector.snapshot
+        if w.is_marking and snapshot is not None:
+            w.commit_all()
+            new = w.heap.allocated_bytes - w.collector.mark_start_bytes
+            done = w.mark.done_frac
+            grey = min(1.0 - done, w.mark.grey_frac)
+            white = max(0.0, 1.0 - done - grey)
+            self.recorder.tricolor(
+                TricolorSample(
+                    cycle=w.collector.cycle,
+                    phase=self.phase,
+                    time_ns=now,
+                    white_bytes=int(white * snapshot.reachable_bytes) + snapshot.dead_bytes,
+                    grey_bytes=int(grey * snapshot.reachable_bytes),
+                    black_bytes=int(done * snapshot.reachable_bytes) + new,
+                    white_objects=int(white * snapshot.reachable_objects) + snapshot.dead_objects,
+                    grey_objects=int(grey * snapshot.reachable_objects),
+                    black_objects=int(done * snapshot.reachable_objects),
+                )
+            )
+        self._tricolor.set(now + _TRICOLOR_SAMPLES_NS)

@@ -1,0 +1,453 @@
+"""From a request class's steps to drawn requests: times, bytes and effects, many at once.
+
+A request is a row of **segments**, stretches of CPU and allocation between blocking steps.  `Plan.draw` draws a
+block of requests as arrays, so that thousands cost a few numpy calls; goroutines then walk along the block.
+Effects (replace, publish, leak, pools, lifetimes, pointer writes) are counts per request, applied when it ends.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from gcsim.policy.constants import PAGE_BYTES
+from gcsim.policy.size_classes import SIZE_CLASS_BYTES
+from gcsim.policy.slices import next_capacity
+from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
+from gcsim.runtime.heap import Heap, PoolState, RetainedState
+from gcsim.runtime.randomness import FloatArray, mean_of, sample, stream
+from gcsim.spec.models import (
+    AllocateStep,
+    BlockStep,
+    CpuStep,
+    Distribution,
+    GCStep,
+    LeakStep,
+    LockStep,
+    PointerWritesStep,
+    PoolGetStep,
+    PoolPutStep,
+    PublishStep,
+    ReplaceStep,
+    RequestClass,
+    SyscallStep,
+)
+
+IntArray = npt.NDArray[np.int64]
+
+
+class Effect:
+    """Something that happens once per unit; `unit` is what a unit allocates beyond the request's garbage."""
+
+    unit = Footprint()
+
+    def apply(self, n: int, now_ns: int) -> None:
+        """`n` units (>= 1) happened by `now_ns`."""
+        raise NotImplementedError
+
+
+class Replace(Effect):
+    def __init__(self, heap: Heap, target: RetainedState) -> None:
+        self.heap, self.target, self.unit = heap, target, target.entry
+
+    def apply(self, n: int, now_ns: int) -> None:
+        self.target.replace(n, self.heap)
+
+
+class Publish(Effect):
+    def __init__(self, target: RetainedState) -> None:
+        self.target, self.unit = target, target.entry
+
+    def apply(self, n: int, now_ns: int) -> None:
+        self.target.add(n)
+
+
+class Leak(Effect):
+    """Objects kept for ever in a global slice, which grows by append and leaves its old array behind."""
+
+    def __init__(self, heap: Heap, unit: Footprint, slot_bytes: int, costs: CostModel) -> None:
+        self.heap, self.unit = heap, unit
+        self._slot_bytes = slot_bytes
+        self._costs = costs
+        self._length = 0
+        self._capacity = 0
+        self._array = Footprint()
+
+    def apply(self, n: int, now_ns: int) -> None:
+        self.heap.leaked = self.heap.leaked + self.unit.times(n)
+        self._length += n
+        while self._slot_bytes and self._length > self._capacity:
+            self._grow()
+
+    def _grow(self) -> None:
+        wanted = next_capacity(self._capacity + 1, self._capacity) * self._slot_bytes
+        array = self._costs.object(wanted, wanted // WORD_BYTES)
+        old, self._array = self._array, array
+        self._capacity = array.bytes // self._slot_bytes
+        heap = self.heap
+        heap.allocate_now(array)
+        heap.leaked = heap.leaked + array + old.times(-1)
+        heap.dead_bytes += old.bytes
+        heap.dead_objects += old.objects
+
+
+class PointerWrites(Effect):
+    def __init__(self, heap: Heap, target: RetainedState) -> None:
+        self.heap, self.target = heap, target
+
+    def apply(self, n: int, now_ns: int) -> None:
+        self.target.drop_subtrees(n, self.heap)
+
+
+class Outlive(Effect):
+    """Objects that live on for a drawn time after their request."""
+
+    def __init__(self, heap: Heap, unit: Footprint, lifetime: Distribution, rng: np.random.Generator) -> None:
+        self.heap, self.unit, self.lifetime, self.rng = heap, unit, lifetime, rng
+        heap.lifetime_bucket_ns = max(1000, min(heap.lifetime_bucket_ns, int(mean_of(lifetime) / 64)))
+
+    def apply(self, n: int, now_ns: int) -> None:
+        deaths = now_ns + sample(self.lifetime, self.rng, n)
+        buckets, counts = np.unique(
+            (deaths // self.heap.lifetime_bucket_ns).astype(np.int64), return_counts=True
+        )
+        for bucket, count in zip(buckets.tolist(), counts.tolist(), strict=True):
+            self.heap.outlive(bucket * self.heap.lifetime_bucket_ns, count, self.unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Unlock:
+    """The end of a lock step's hold time."""
+
+    name: str
+
+
+@dataclass(slots=True)
+class SegmentPlan:
+    """A stretch of CPU and allocation, and the blocking step that ends it (None: the request ends)."""
+
+    cpu_ns: float = 0.0
+    alloc_ns: float = 0.0
+    garbage: Footprint = field(default_factory=Footprint)
+    scaled_garbage: Footprint = field(default_factory=Footprint)
+    drawn_ns: list[Distribution] = field(default_factory=list)
+    fractional: list[tuple[float, Footprint, bool, Outlive | None]] = field(default_factory=list)
+    drawn_sizes: list[tuple[float, Distribution, int, bool]] = field(default_factory=list)
+    effects: list[tuple[float, Effect, float]] = field(
+        default_factory=list
+    )  # count per request, effect, ns per unit
+    pool_gets: list[PoolState] = field(default_factory=list)
+    pool_puts: list[PoolState] = field(default_factory=list)
+    barriers: float = 0.0  # pointer stores per request
+    small: dict[SpanClass, float] = field(default_factory=dict)  # small garbage objects per request
+    ends_with: BlockStep | SyscallStep | LockStep | Unlock | GCStep | None = None
+
+    def alloc_scattered_ns(self, heap: Heap, costs: CostModel, scale: float) -> float:
+        """What allocation costs more because free slots lie scattered between live objects."""
+        each = costs.profile["alloc_scattered_ns"] * scale
+        return each * sum(n * heap.scattered_frac(span_class) for span_class, n in self.small.items())
+
+
+@dataclass(slots=True)
+class Block:
+    """Drawn requests, one row each.
+
+    Attributes:
+        ns: per segment, CPU time of each request.
+        alloc: per segment, bytes allocated by each request.
+        garbage: bytes of each request that die with it.
+        objects: objects of each request that die with it.
+        effects: the effect and its count in each request.
+        waits: per segment, how long the blocking step that ends it takes (None: it does not block for a time).
+    """
+
+    n: int
+    ns: list[FloatArray]
+    alloc: list[IntArray]
+    garbage: IntArray
+    objects: IntArray
+    effects: list[tuple[Effect, IntArray]]
+    waits: list[FloatArray | None]
+
+
+class Plan:
+    """One request class, compiled."""
+
+    def __init__(self, spec: RequestClass, costs: CostModel, heap: Heap, seed: int) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.costs = costs
+        self.heap = heap
+        self._rng = stream(seed, f"requests.{spec.name}")
+        self._stall_rng = stream(seed, f"stalls.{spec.name}")
+        self.scale = 1.0
+        self._accumulated: dict[int, float] = {}
+        self.garbage_classes: dict[SpanClass, float] = {}  # bytes per request of small garbage
+        self.large_garbage_bytes = 0.0
+        self._mark_extra_ns = 0.0
+        self.segments = self._compile(spec)
+        outlive = any(o for s in self.segments for _, _, _, o in s.fractional)
+        leaks = any(isinstance(effect, Leak) for s in self.segments for _, effect, _ in s.effects)
+        pools = any(s.pool_gets for s in self.segments)
+        self._settles_late = not (
+            outlive or leaks or pools
+        )  # these run from, or allocate at, a request's own end
+        self._take_rates()
+
+    def _take_rates(self) -> None:
+        """Mean rates of a typical request, for estimates of when something will be reached."""
+        accumulated = dict(self._accumulated)
+        block = self.draw(256, record=False)
+        self._accumulated = accumulated
+        self.mean_ns = max(sum(float(a.mean()) for a in block.ns), 1.0)
+        requests = 1 << 16
+        mixed = self._footprint_of(requests)
+        self.live_per_byte = mixed.live_bytes / mixed.bytes if mixed.bytes else 1.0
+        self.scannable_per_byte = mixed.scannable_bytes / mixed.bytes if mixed.bytes else 0.0
+        self.bytes_per_ns = sum(float(a.mean()) for a in block.alloc) / self.mean_ns
+        self.object_bytes = max(1, round(mixed.bytes / mixed.objects)) if mixed.objects else 1
+        self.spans_per_byte = mixed.spans / mixed.bytes if mixed.bytes else 1 / PAGE_BYTES
+        p = self.costs.profile
+        self._mark_extra_ns = (p["alloc_black_ns"] + p["write_barrier_new_ns"]) * mixed.objects / requests
+        self._mark_extra_ns += p["write_barrier_ns"] * sum(s.barriers for s in self.segments)
+        self._slow_down(self.mean_ns)
+
+    def _slow_down(self, mean_ns: float) -> None:
+        """How much longer requests of so many ns last beside marking.
+
+        Pure CPU is not slowed down; allocation is, and sets mark bits, and pointer stores go through the barrier.
+        """
+        pure_ns = sum(s.cpu_ns + sum(mean_of(d) for d in s.drawn_ns) for s in self.segments)
+        memory_share = max(0.0, 1.0 - pure_ns / mean_ns)
+        slowdown = self.costs.mark_slowdown_frac
+        self.mark_slow = 1.0 + slowdown * memory_share + self._mark_extra_ns / mean_ns
+
+    def set_scale(self, scale: float) -> None:
+        """From now on so many times the garbage."""
+        self.scale = scale
+        self._take_rates()
+
+    @property
+    def settles_late(self) -> bool:
+        """Whether what finished requests leave behind may be booked together, some time after they ended."""
+        return self._settles_late
+
+    @property
+    def blocks(self) -> bool:
+        """Whether a request gives up its P on its way."""
+        return len(self.segments) > 1
+
+    # ---- compiling -----------------------------------------------------------------------------------------
+
+    def _compile(self, spec: RequestClass) -> list[SegmentPlan]:
+        p = self.costs.profile
+        segments = [SegmentPlan()]
+        segments[0].cpu_ns += p["request_overhead_ns"]
+        for number, step in enumerate(spec.steps):
+            s = segments[-1]
+            match step:
+                case CpuStep():
+                    if step.distribution is not None:
+                        s.drawn_ns.append(step.distribution)
+                    else:
+                        s.cpu_ns += (step.ns or 0) * (
+                            1.0 + (p["spin_overhead_frac"] if step.calibrated_spin else 0.0)
+                        )
+                case AllocateStep():
+                    self._compile_allocate(step, s, number)
+                case PointerWritesStep():
+                    s.alloc_ns += step.count * p["pointer_write_ns"]
+                    s.barriers += step.count
+                    if step.set is not None and step.drops_subtree:
+                        s.effects.append(
+                            (step.count, PointerWrites(self.heap, self.heap.retained[step.set]), 0.0)
+                        )
+                case ReplaceStep():
+                    target = self.heap.retained[step.set]
+                    cost = target.entry.alloc_ns + p["random_entry_ns"]
+                    cost += target.entry.objects * p["alloc_scattered_ns"]
+                    s.effects.append((step.count, Replace(self.heap, target), cost))
+                    s.barriers += (
+                        step.count
+                    )  # links among new objects cost next to nothing: both ends are black
+                case PublishStep():
+                    target = self.heap.retained[step.set]
+                    s.effects.append((step.count, Publish(target), target.entry.alloc_ns))
+                    s.barriers += (
+                        step.count
+                    )  # links among new objects cost next to nothing: both ends are black
+                case LeakStep():
+                    unit = self.costs.object(step.size, step.pointer_words)
+                    s.effects.append((1.0, Leak(self.heap, unit, step.slot_bytes, self.costs), unit.alloc_ns))
+                    s.barriers += 1
+                case PoolGetStep():
+                    s.pool_gets.append(self.heap.pools[step.pool])
+                    s.alloc_ns += p["touch_ns_per_byte"] * step.size if step.touch else 0.0
+                case PoolPutStep():
+                    s.pool_puts.append(self.heap.pools[step.pool])
+                case LockStep():
+                    s.ends_with = step
+                    segments.append(SegmentPlan(cpu_ns=step.hold_ns, ends_with=Unlock(step.name)))
+                    segments.append(SegmentPlan())
+                case BlockStep() | SyscallStep() | GCStep():
+                    s.cpu_ns += p["syscall_ns"] if isinstance(step, SyscallStep) else p["block_ns"]
+                    s.ends_with = step
+                    segments.append(SegmentPlan())
+        return segments
+
+    def _compile_allocate(self, step: AllocateStep, s: SegmentPlan, number: int) -> None:
+        if step.size_distribution is not None:
+            s.drawn_sizes.append((step.count, step.size_distribution, step.pointer_words, step.scaled))
+            return
+        size = step.size or 0
+        unit = self.costs.object(size, step.pointer_words, step.shape)
+        span_class = self.costs.span_class(size, step.pointer_words)
+        if span_class is None:
+            self.large_garbage_bytes += step.count * unit.bytes
+        else:
+            s.small[span_class] = s.small.get(span_class, 0.0) + step.count
+            known = self.garbage_classes.get(span_class, 0.0)
+            self.garbage_classes[span_class] = known + step.count * unit.bytes
+        if isinstance(step.lifetime, Distribution):
+            rng = stream(int(self._rng.integers(2**31)), f"lifetime.{number}")
+            s.fractional.append((step.count, unit, step.scaled, Outlive(self.heap, unit, step.lifetime, rng)))
+        elif step.count == int(step.count):
+            if step.scaled:
+                s.scaled_garbage = s.scaled_garbage + unit.times(step.count)
+            else:
+                s.garbage = s.garbage + unit.times(step.count)
+        else:
+            s.fractional.append((step.count, unit, step.scaled, None))
+
+    def _footprint_of(self, requests: int) -> Footprint:
+        """What so many requests allocate; of very many, so that rare steps count although objects are whole."""
+        total = Footprint()
+        for s in self.segments:
+            total = total + s.garbage.times(requests) + s.scaled_garbage.times(requests * self.scale)
+            for count, unit, scaled, _ in s.fractional:
+                total = total + unit.times(count * requests * (self.scale if scaled else 1.0))
+            for count, distribution, words, scaled in s.drawn_sizes:
+                unit = self.costs.object(int(mean_of(distribution)), words)
+                total = total + unit.times(count * requests * (self.scale if scaled else 1.0))
+            for per_request, effect, _ in s.effects:
+                total = total + effect.unit.times(per_request * requests)
+        return total
+
+    # ---- drawing -------------------------------------------------------------------------------------------
+
+    def draw(self, n: int, *, record: bool = True) -> Block:
+        """`n` requests."""
+        p = self.costs.profile
+        rng = self._rng
+        ns: list[FloatArray] = []
+        alloc: list[IntArray] = []
+        garbage = np.zeros(n, dtype=np.int64)
+        objects = np.zeros(n, dtype=np.int64)
+        effects: list[tuple[Effect, IntArray]] = []
+        waits: list[FloatArray | None] = []
+        for index, s in enumerate(self.segments):
+            cpu = np.full(n, float(s.cpu_ns))
+            for distribution in s.drawn_ns:
+                cpu += sample(distribution, rng, n)
+            cpu *= 1.0 + p["cpu_noise_frac"] * rng.standard_normal(n)
+            cpu += s.alloc_scattered_ns(self.heap, self.costs, self.scale)
+            scaled_garbage = s.scaled_garbage if self.scale == 1.0 else s.scaled_garbage.times(self.scale)
+            cpu += s.alloc_ns + s.garbage.alloc_ns + scaled_garbage.alloc_ns
+            bytes_ = np.full(n, s.garbage.bytes + scaled_garbage.bytes, dtype=np.int64)
+            count = np.full(n, s.garbage.objects + scaled_garbage.objects, dtype=np.int64)
+            mine: list[tuple[Effect, IntArray]] = []
+            for per_request, unit, scaled, outlive in s.fractional:
+                times = self._round_at_random(per_request * (self.scale if scaled else 1.0), n)
+                cpu += times * unit.alloc_ns
+                if outlive is None:
+                    bytes_ += times * unit.bytes
+                    count += times * unit.objects
+                else:
+                    mine.append((outlive, times))
+            for per_request, distribution, words, scaled in s.drawn_sizes:
+                mean = per_request * (self.scale if scaled else 1.0)
+                self._add_drawn_sizes(mean, distribution, words, n, cpu, bytes_, count)
+            garbage += bytes_
+            objects += count
+            for number, (per_request, effect, cost) in enumerate(s.effects):
+                units = self._accumulate((index << 16) + number, per_request, n)
+                cpu += units * cost
+                mine.append((effect, units))
+            for effect, units in mine:
+                bytes_ = bytes_ + units * effect.unit.bytes
+            effects.extend(mine)
+            alloc.append(bytes_)
+            ns.append(np.maximum(cpu, 1.0))
+            waits.append(self._waits(s, n))
+        self._slow_down(max(1.0, sum(float(a.sum()) for a in ns) / n))
+        if record:
+            self._stall(ns)
+        return Block(n, ns, alloc, garbage, objects, effects, waits)
+
+    def _waits(self, s: SegmentPlan, n: int) -> FloatArray | None:
+        step = s.ends_with
+        if isinstance(step, BlockStep | SyscallStep):
+            if step.distribution is not None:
+                return sample(step.distribution, self._rng, n)
+            return np.full(n, float(step.ns or 0))
+        return None
+
+    def _round_at_random(self, mean: float, n: int) -> IntArray:
+        whole = int(mean)
+        part = mean - whole
+        times = np.full(n, whole, dtype=np.int64)
+        if part > 0.0:
+            times += self._rng.random(n) < part
+        return times
+
+    def _accumulate(self, key: int, per_request: float, n: int) -> IntArray:
+        if per_request == int(per_request):
+            return np.full(n, int(per_request), dtype=np.int64)
+        start = self._accumulated.get(key, 0.0)
+        edges = np.floor(start + per_request * np.arange(n + 1)).astype(np.int64)
+        self._accumulated[key] = (start + per_request * n) % 1.0
+        counts: IntArray = np.diff(edges)
+        return counts
+
+    def _add_drawn_sizes(
+        self, per_request: float, distribution: Distribution, words: int, n: int,
+        cpu: FloatArray, bytes_: IntArray, count: IntArray,
+    ) -> None:  # fmt: skip
+        times = self._round_at_random(per_request, n)
+        total = int(times.sum())
+        sizes = np.maximum(sample(distribution, self._rng, total), 1.0)
+        header = 8 if words and self.costs.rules.malloc_headers else 0
+        asked = sizes + np.where(sizes > 512, header, 0)
+        classes = np.asarray(SIZE_CLASS_BYTES, dtype=np.float64)
+        small = asked <= self.costs.rules.large_object_min_bytes
+        rounded = np.where(
+            small,
+            classes[np.searchsorted(classes, np.minimum(asked, classes[-1]))],
+            np.ceil(sizes / 8192) * 8192,
+        )
+        p = self.costs.profile
+        kind = "scan" if words else "noscan"
+        cost = np.where(
+            small,
+            p[f"alloc_small_{kind}_ns"]
+            + p[f"alloc_small_{kind}_ns_per_byte"] * self.costs.per_byte_factor * sizes,
+            p["alloc_large_ns"] + p["alloc_large_ns_per_byte"] * self.costs.per_byte_factor * rounded,
+        )
+        owner = np.repeat(np.arange(n), times)
+        cpu += np.bincount(owner, weights=cost, minlength=n)
+        bytes_ += np.bincount(owner, weights=rounded, minlength=n).astype(np.int64)
+        count += times
+
+    def _stall(self, ns: list[FloatArray]) -> None:
+        """The operating system's own noise: stalls at random instants of running time."""
+        rng = self._stall_rng
+        for segment in ns:
+            total_s = float(segment.sum()) / 1e9
+            for stall in self.costs.stalls:
+                k = int(rng.poisson(stall.rate_per_s * total_s))
+                if k:
+                    mu = math.log(stall.mean_ns) - stall.sigma**2 / 2
+                    np.add.at(segment, rng.integers(0, len(segment), k), rng.lognormal(mu, stall.sigma, k))

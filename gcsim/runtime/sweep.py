@@ -1,0 +1,166 @@
+"""Concurrent sweep: proportional to allocation, and in the background where a P is free.
+
+Sweeping a cycle's spans has to be over before the next cycle starts.  Who allocates sweeps so many pages per byte
+that it will be (`pace_sweeper`); the background sweeper, a goroutine that yields to everything else, takes the rest
+whenever a P has nothing better to do.  What is left when a cycle is triggered, the triggering goroutine sweeps.
+
+Source: runtime/mgcsweep.go bgsweep, gcPaceSweeper, deductSweepCredit (go1.27).  Simplified: sweeping on allocation
+is a higher cost per allocated byte, not single spans.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from gcsim.policy.constants import PAGE_BYTES
+from gcsim.policy.sweep import SweepPace, pace_sweeper
+from gcsim.runtime.clock import Alarm
+from gcsim.runtime.goroutine import Goroutine
+
+if TYPE_CHECKING:
+    from gcsim.runtime.world import P, World
+
+# Alone in the queues, or with idle Ps about, the background sweeper goes on; it looks again this often (80 us).
+_LONG_BATCH_PAGES = 512
+
+
+class Sweep:
+    """Pages of the last cycle that are not swept yet."""
+
+    def __init__(self, world: World) -> None:
+        self._w = world
+        self._span_ns = self._page_ns = world.profile["sweep_page_ns"]
+        self.is_active = False
+        self.ns_per_byte = 0.0
+        self._pages_per_byte = 0.0
+        self.begun_pages = 0.0
+        self.swept_pages = 0.0
+        self._left = 0.0
+        self._total = 0.0
+        self._pace = SweepPace()
+        self._watch = Alarm(world.env, self._look)
+        self._changed = Alarm(world.env, world.restart_slices)
+        self.background = BackgroundSweeper(world, self)
+
+    @property
+    def swept_frac(self) -> float:
+        """Share of the cycle's pages swept so far."""
+        return 1.0 - self._left / self._total if self._total else 1.0
+
+    @property
+    def left_pages(self) -> float:
+        """Pages that are still to be swept."""
+        return self._left
+
+    def begin(self, in_use_bytes: int, spans: float, trigger_bytes: int) -> None:
+        """A cycle has ended: everything in use is to be swept; the cost is by span, the pace by page."""
+        w = self._w
+        pages = math.ceil(in_use_bytes / PAGE_BYTES)
+        self._page_ns = self._span_ns * min(1.0, spans / max(1, pages))
+        self._total = self._left = float(pages)
+        self.begun_pages += pages
+        self._pace = pace_sweeper(
+            self._pace,
+            heap_live_bytes=w.pacer.heap_live_bytes,
+            trigger_bytes=trigger_bytes,
+            pages_swept=0,
+            pages_in_use=pages,
+            sweep_done=False,
+        )
+        self._pages_per_byte = self._pace.sweep_pages_per_byte
+        self.ns_per_byte = self._pages_per_byte * self._page_ns
+        self.is_active = True
+        self.background.wake()
+        self._plan()
+
+    def by_allocation(self, p: P, live_bytes: int) -> None:
+        """A mutator was charged `live_bytes` and swept in proportion."""
+        pages = min(self._left, live_bytes * self._pages_per_byte)
+        self._left -= pages
+        self.swept_pages += pages
+        self._w.charge(p, "sweep", int(pages * self._page_ns))
+        if self._left <= 0.0:
+            self._done()
+
+    def take(self, pages: int) -> tuple[int, float]:
+        """Up to `pages` for the background sweeper: how many, and their CPU time in ns."""
+        taken = min(self._left, float(pages))
+        self._left -= taken
+        self.swept_pages += taken
+        return math.ceil(taken), taken * self._page_ns
+
+    def check_done(self) -> None:
+        """After background work: finished?"""
+        if self.is_active and self._left <= 0.0:
+            self._done()
+
+    def finish(self) -> int:
+        """Sweep what is left at once (a cycle is about to start, or runtime.GC waits); CPU time in ns."""
+        if not self.is_active:
+            return 0
+        ns = self._left * self._page_ns
+        self.swept_pages += self._left
+        self._left = 0.0
+        self._done()
+        return math.ceil(ns)
+
+    def _done(self) -> None:
+        self.is_active = False
+        self._watch.clear()
+        self._w.heap.sweep_all()
+        self._w.memory.update()
+        # Not at once: the caller may be in the middle of a commit.
+        self._changed.set(self._w.env.now)
+
+    def _plan(self) -> None:
+        rate = self._w.max_alloc_per_ns * self._pages_per_byte
+        if rate > 0.0:
+            self._watch.set(self._w.env.now + max(20_000, math.ceil(self._left / rate)))
+
+    def _look(self) -> None:
+        self._w.commit_all()
+        if self.is_active:
+            self._plan()
+
+
+class BackgroundSweeper(Goroutine):
+    """The runtime's own sweeper goroutine."""
+
+    __slots__ = ("_batch", "_is_parked", "_sweep")
+
+    def __init__(self, world: World, sweep: Sweep) -> None:
+        super().__init__(world, "bgsweep")
+        self._sweep = sweep
+        self._is_parked = True
+        self._batch = world.rules.sweep_batch_spans
+
+    def wake(self) -> None:
+        """There is something to sweep."""
+        if self._is_parked:
+            self._is_parked = False
+            self._next(alone=False)
+            self.world.sched.ready_global(self)
+
+    def _next(self, *, alone: bool) -> None:
+        """With nobody to yield to, many of the runtime's small batches are one stretch."""
+        _, ns = self._sweep.take(_LONG_BATCH_PAGES if alone else self._batch)
+        self.begin((0.0, max(1.0, ns)), (0, 0))
+
+    def finish_rows(self, first: int, last: int, now: int) -> None:
+        p = next(p for p in self.world.ps if p.goroutine is self)
+        self.world.charge(p, "sweep", int(self.end))
+
+    def finish_stretch(self, p: P) -> bool:
+        self._sweep.check_done()
+        if not self._sweep.is_active:
+            self._is_parked = True
+            return False
+        world = self.world
+        waiting = p.runq or p.runnext is not None or world.sched.globq
+        alone = not waiting or any(q.state == "idle" for q in world.ps)
+        self._next(alone=alone)
+        if alone:
+            return True
+        world.sched.ready_global(self)
+        return False

@@ -1,0 +1,41 @@
+"""Names for runs, from what they simulate: the same input has the same name, anywhere and at any time.
+
+Names of files never enter, contents do: recorded arrival times are in the spec, and the profile comes as text.
+The name of a shipped profile is no file's and stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from gcsim.spec.check import is_profile_path
+from gcsim.spec.models import Spec
+
+
+def canonical_json(spec: Spec) -> str:
+    """A spec as JSON that is equal for equal simulations: every field, keys sorted, no names of files."""
+    data = spec.model_dump(mode="json")
+    if is_profile_path(spec.machine.profile):
+        del data["machine"]["profile"]
+    for request in data["requests"]:
+        del request["arrivals_csv"]
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def spec_digest(spec: Spec) -> str:
+    """SHA-256 of the canonical JSON, 64 hex digits."""
+    return hashlib.sha256(canonical_json(spec).encode()).hexdigest()
+
+
+def run_id(spec: Spec, profile_content: str, engine_version: str) -> str:
+    """Name of the run of a spec (with its seed) on a machine profile: ``r-`` and 16 hex digits.
+
+    Args:
+        profile_content: canonical text of the profile that the run uses.
+        engine_version: version of gcsim; another version may compute other numbers.
+    """
+    parts = json.dumps(
+        [canonical_json(spec), profile_content, engine_version]
+    )  # JSON: no part can run into the next
+    return "r-" + hashlib.sha256(parts.encode()).hexdigest()[:16]

@@ -1,0 +1,452 @@
+"""The spec: what to simulate, as frozen pydantic models.  One truth for YAML, gRPC and Python.
+
+Sizes accept integers or text such as ``512MiB``; times accept text such as ``10ms`` (a bare number is ns);
+settings that can be off accept ``off``.  Rules that span several models are in ``check``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from gcsim.spec import check
+from gcsim.spec.fields import (
+    MAX_COUNT,
+    MAX_NS,
+    Amount,
+    Bool,
+    Bytes,
+    CfsQuota,
+    Count,
+    DurationNs,
+    Float,
+    GogcPercent,
+    Int,
+    MemoryLimit,
+    Model,
+    Name,
+    Shape,
+    SizeDistribution,
+    TimeDistribution,
+    fault,
+)
+from gcsim.spec.fields import Distribution as Distribution
+
+SPEC_VERSION: Literal[1] = 1
+
+GO_RELEASES = ("1.19", "1.20", "1.21", "1.22", "1.23", "1.24", "1.25", "1.25-greenteagc", "1.26", "1.27")
+"""Release profiles, oldest first."""
+
+
+def _check_pointers(size_bytes: int | None, pointer_words: int) -> None:
+    if size_bytes is not None and pointer_words * 8 > size_bytes:
+        raise fault(
+            f"{pointer_words} pointer words need {pointer_words * 8} B, but the object has {size_bytes} B",
+            f"write at most {size_bytes // 8}",
+            at="pointer_words",
+        )
+
+
+def _exactly_one(model: BaseModel, first: str, second: str) -> None:
+    if (getattr(model, first) is None) == (getattr(model, second) is None):
+        both = getattr(model, first) is not None
+        raise fault(
+            f"{first} and {second} exclude each other" if both else f"neither {first} nor {second} is given",
+            f"remove one of {first} and {second}" if both else f"add {first} or {second}",
+        )
+
+
+# ---- what the program keeps --------------------------------------------------------------------------------
+
+
+class ObjectGroup(Model):
+    """Equal objects: how many, how big, how many pointer words they begin with."""
+
+    count: Annotated[Count, Field(ge=1)] = Field(default=1, description="number of such objects")
+    size: Bytes = Field(gt=0, description="bytes of one object, before rounding to a size class")
+    pointer_words: Count = Field(default=0, description="words up to the last pointer; 0 = pointer-free")
+    shape: Shape = Field(
+        default="tree", description="how the group's objects hang together: what limits parallel marking"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _check_pointers(self.size, self.pointer_words)
+        return self
+
+
+class RetainedSet(Model):
+    """A bounded set of entries reachable from a table (one array of pointers), e.g. a cache."""
+
+    name: Name = Field(description="what steps and phases call it")
+    entries: Count = Field(description="number of entries at load start")
+    objects: tuple[ObjectGroup, ...] = Field(default=(), description="the objects of one entry")
+    table_slot_bytes: Bytes = Field(default=8, description="bytes of the table per entry; 0 = no table")
+    built: Literal["start_up", "load_start"] = Field(
+        default="start_up",
+        description="start_up: by one goroutine when the process starts, before settle; "
+        "load_start: allocated at the first instant of the load phase, inside its metrics",
+    )
+
+
+class Globals(Model):
+    """Package variables: data and bss that the collector scans as roots."""
+
+    scan_bytes: Bytes = Field(default=1 << 20, description="bytes of data and bss with pointers")
+    objects: tuple[ObjectGroup, ...] = Field(
+        default=(), description="heap objects the globals point to for ever"
+    )
+
+
+class IdleGoroutines(Model):
+    """Goroutines blocked for ever; their stacks are scanned in every cycle."""
+
+    count: Count = Field(default=0, description="number of goroutines")
+    stack_used_bytes: Bytes = Field(
+        default=512,
+        description="bytes of live frames of each; the stack is the next power of two from 2 KiB that holds them and the guard",
+    )
+
+
+# ---- what a request does -----------------------------------------------------------------------------------
+
+
+class CpuStep(Model):
+    """Compute."""
+
+    kind: Literal["cpu"] = "cpu"
+    ns: DurationNs | None = Field(default=None, description="constant CPU time")
+    distribution: TimeDistribution | None = Field(default=None, description="CPU time in ns, instead of ns")
+    calibrated_spin: Bool = Field(
+        default=False,
+        description="the time is a loop calibrated as the best of several tries: the profile's spin overhead applies",
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        _exactly_one(self, "ns", "distribution")
+        return self
+
+
+class AllocateStep(Model):
+    """Allocate objects that live for the request, for a drawn lifetime, or die at once."""
+
+    kind: Literal["allocate"] = "allocate"
+    count: Amount = Field(default=1.0, description="objects per request; a fraction is rounded at random")
+    size: Annotated[Bytes, Field(gt=0)] | None = Field(default=None, description="bytes of one object")
+    size_distribution: SizeDistribution | None = Field(default=None, description="bytes, instead of size")
+    pointer_words: Count = Field(
+        default=0, description="words up to the last pointer (at most the object's); 0 = pointer-free"
+    )
+    lifetime: Literal["request", "temporary"] | TimeDistribution = Field(
+        default="request",
+        description="request: until the request ends; temporary: dead at once; a distribution: ns after birth",
+    )
+    shape: Shape = Field(
+        default="slice", description="how the objects hang together; slice: all found at once"
+    )
+    scaled: Bool = Field(default=True, description="count follows the phase's garbage_scale")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _exactly_one(self, "size", "size_distribution")
+        _check_pointers(self.size, self.pointer_words)
+        return self
+
+
+class BlockStep(Model):
+    """Block without holding a P: a sleep or an I/O wait (netpoller, timers)."""
+
+    kind: Literal["block"] = "block"
+    ns: DurationNs | None = Field(default=None, description="constant wait")
+    distribution: TimeDistribution | None = Field(default=None, description="wait in ns, instead of ns")
+    timer: Bool = Field(default=False, description="a time.Sleep: the profile's timer lateness is added")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        _exactly_one(self, "ns", "distribution")
+        return self
+
+
+class SyscallStep(Model):
+    """A blocking system call: keeps the P until sysmon retakes it."""
+
+    kind: Literal["syscall"] = "syscall"
+    ns: DurationNs | None = Field(default=None, description="constant time in the kernel")
+    distribution: TimeDistribution | None = Field(default=None, description="time in ns, instead of ns")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        _exactly_one(self, "ns", "distribution")
+        return self
+
+
+class LockStep(Model):
+    """Hold a mutex for so much CPU time; waiters park first come, first served."""
+
+    kind: Literal["lock"] = "lock"
+    name: Name = Field(description="the mutex; steps with the same name share it, across request classes")
+    hold_ns: DurationNs = Field(description="CPU time for which it is held")
+
+
+class PointerWritesStep(Model):
+    """Store pointers: each passes the write barrier while the collector marks."""
+
+    kind: Literal["pointer_writes"] = "pointer_writes"
+    count: Count = Field(description="pointer stores per request")
+    set: Name | None = Field(default=None, description="retained set whose random entries are written to")
+    drops_subtree: Bool = Field(
+        default=False,
+        description="the first write to a tree-shaped entry makes one of the root's two subtrees garbage: "
+        "n objects of its first tree group with more than one become 1 + (n - 1) // 2, until it is replaced",
+    )
+
+    @model_validator(mode="after")
+    def _has_set(self) -> Self:
+        if self.drops_subtree and self.set is None:
+            raise fault("drops_subtree needs a retained set to drop from", "add set", at="drops_subtree")
+        return self
+
+
+class ReplaceStep(Model):
+    """Replace random entries of a retained set; fractions accumulate from request to request."""
+
+    kind: Literal["replace"] = "replace"
+    set: Name = Field(description="the retained set")
+    count: Amount = Field(description="entries per request")
+
+
+class PublishStep(Model):
+    """Add new entries to a retained set, which grows."""
+
+    kind: Literal["publish"] = "publish"
+    set: Name = Field(description="the retained set")
+    count: Amount = Field(description="entries per request; fractions accumulate")
+
+
+class LeakStep(Model):
+    """Keep an object for ever in a growing global slice."""
+
+    kind: Literal["leak"] = "leak"
+    size: Bytes = Field(gt=0, description="bytes of the object")
+    pointer_words: Count = Field(default=0, description="words up to the last pointer; 0 = pointer-free")
+    slot_bytes: Bytes = Field(
+        default=24,
+        description="bytes of an element of the slice: 24 = a slice header, 8 = a pointer; 0 = no slice",
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _check_pointers(self.size, self.pointer_words)
+        return self
+
+
+class PoolGetStep(Model):
+    """Take a buffer from a sync.Pool (a miss allocates one) and use it."""
+
+    kind: Literal["pool_get"] = "pool_get"
+    pool: Name = Field(description="the pool")
+    size: Bytes = Field(gt=0, description="bytes of a buffer; the same wherever the pool is used")
+    touch: Bool = Field(default=True, description="the buffer's memory is written to")
+
+
+class PoolPutStep(Model):
+    """Give the buffer back."""
+
+    kind: Literal["pool_put"] = "pool_put"
+    pool: Name = Field(description="the pool it was taken from, earlier in the same request")
+
+
+class GCStep(Model):
+    """runtime.GC(): a forced cycle; the caller waits for mark and sweep."""
+
+    kind: Literal["gc"] = "gc"
+
+
+Step = Annotated[
+    CpuStep
+    | AllocateStep
+    | BlockStep
+    | SyscallStep
+    | LockStep
+    | PointerWritesStep
+    | ReplaceStep
+    | PublishStep
+    | LeakStep
+    | PoolGetStep
+    | PoolPutStep
+    | GCStep,
+    Field(discriminator="kind"),
+]
+
+
+class RequestClass(Model):
+    """Requests of one kind and how they arrive: closed loop (workers) or open loop (a rate or recorded times)."""
+
+    name: Name = Field(default="request", description="what phases and tables call it")
+    workers: Annotated[Int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None, description="closed loop: so many goroutines, each doing one request after another"
+    )
+    rate_per_s: Annotated[Float, Field(gt=0, le=1e9)] | None = Field(
+        default=None, description="open loop: mean arrivals per second"
+    )
+    arrivals: Literal["poisson", "constant", "recorded"] = Field(
+        default="poisson", description="open loop: how they are spread in time"
+    )
+    arrivals_csv: str | None = Field(
+        default=None,
+        description="recorded: CSV with a column arrival_ns (relative to load start, ascending), relative to the spec file",
+    )
+    arrival_times_ns: tuple[Annotated[Int, Field(ge=0, le=MAX_NS)], ...] = Field(
+        default=(), description="recorded: the times themselves, ascending (filled from the CSV)"
+    )
+    dispatcher: Bool = Field(
+        default=False,
+        description="open loop: one goroutine sleeps until each arrival and starts a goroutine per request",
+    )
+    max_in_flight: Annotated[Int, Field(ge=1, le=MAX_COUNT)] | None = Field(
+        default=None, description="open loop: arrivals beyond are dropped"
+    )
+    stack_used_bytes: Bytes = Field(default=1024, description="deepest stack of a request's goroutine")
+    steps: tuple[Step, ...] = Field(
+        min_length=1, max_length=1000, description="what a request does, in order"
+    )
+
+
+# ---- change over time --------------------------------------------------------------------------------------
+
+
+class Phase(Model):
+    """Settings in force for a while.  Phases follow one another from load start; the list repeats if ``repeat_phases``.
+
+    What a phase leaves out stays as it is.
+    """
+
+    duration: DurationNs = Field(gt=0, description="how long it lasts")
+    rate_per_s: (
+        dict[Name, Annotated[Float, Field(ge=0, le=1e9)]] | Annotated[Float, Field(ge=0, le=1e9)] | None
+    ) = Field(
+        default=None, description="arrivals per second: of each open-loop class by name, or of all of them"
+    )
+    garbage_scale: Annotated[Float, Field(ge=0, le=1e6)] | None = Field(
+        default=None, description="factor on the count of allocate steps that are `scaled`"
+    )
+    entries: dict[Name, Count] | None = Field(
+        default=None,
+        description="size of retained sets by name; growing takes a goroutine, shrinking is at once",
+    )
+    gogc: GogcPercent | Literal["keep"] = Field(
+        default="keep", description="debug.SetGCPercent; keep: no call"
+    )
+    gomemlimit: MemoryLimit | Literal["keep"] = Field(
+        default="keep", description="debug.SetMemoryLimit; keep: no call"
+    )
+
+
+# ---- settings, machine, run --------------------------------------------------------------------------------
+
+
+class RuntimeSettings(Model):
+    """The Go release and what its environment variables and what-if switches say."""
+
+    go: str = Field(
+        default="1.27", description="release profile", json_schema_extra={"enum": list(GO_RELEASES)}
+    )
+    gomaxprocs: Annotated[Int, Field(ge=1, le=1024)] | None = Field(
+        default=None, description="GOMAXPROCS; default: by the release's own rule"
+    )
+    gogc: GogcPercent = Field(default=100, description="GOGC in percent, or off")
+    gomemlimit: MemoryLimit = Field(default=None, description="GOMEMLIMIT in bytes, or off")
+    assists: Bool = Field(default=True, description="what-if: mark assists off")
+    idle_workers: Bool = Field(default=True, description="what-if: idle mark workers off")
+
+
+class Machine(Model):
+    """The computer and its container."""
+
+    profile: str = Field(default="epyc-genoa-kvm", description="machine profile: a shipped name or a path")
+    cores: Annotated[Int, Field(ge=1, le=1024)] = Field(default=2, description="CPUs the process may run on")
+    cfs_quota: CfsQuota = Field(
+        default=None, description="CPU time per period (cgroup cpu.max); off = unlimited"
+    )
+    cfs_period: DurationNs = Field(
+        default=100_000_000, ge=1_000_000, le=1_000_000_000, description="period of the quota, 1 ms to 1 s"
+    )
+
+
+class Run(Model):
+    """How long, how often and from which seed."""
+
+    duration: DurationNs = Field(default=8_000_000_000, gt=0, description="load phase, warm-up included")
+    warm_up: DurationNs = Field(
+        default=0, description="first part of the load phase, left out of the metrics"
+    )
+    settle: DurationNs = Field(default=50_000_000, description="idle time between start-up and load")
+    seed: Annotated[Int, Field(ge=0, lt=2**63)] = Field(default=1, description="seed of every random stream")
+    replications: Annotated[Int, Field(ge=1, le=10_000)] = Field(
+        default=1, description="runs with seeds of their own"
+    )
+    latency_report_bytes_per_request: Annotated[Float, Field(ge=0, le=1e6)] = Field(
+        default=0.0, description="bytes a measuring program allocates per request when it reports at the end"
+    )
+
+
+class Record(Model):
+    """What to write down beyond the standing tables."""
+
+    window: DurationNs = Field(
+        default=1_000_000_000, gt=0, description="window of the tables throughput and latency_hist"
+    )
+    heap_interval: DurationNs = Field(
+        default=100_000_000, gt=0, description="time between rows of the table heap"
+    )
+    requests_sample: Annotated[Float, Field(ge=0, le=1)] = Field(
+        default=0.0, description="share of requests in table requests"
+    )
+    p_states: Bool = Field(
+        default=False, description="write table p_states: what each P did, interval by interval"
+    )
+    assists: Bool = Field(default=True, description="write table assists: one row per mark assist")
+    tricolor: Bool = Field(
+        default=False, description="write table tricolor: white, grey and black over each cycle"
+    )
+
+
+class Spec(Model):
+    """A whole simulation."""
+
+    version: Literal[1] = Field(default=SPEC_VERSION, description="version of the spec format")
+    name: Name = Field(description="name of the workload")
+    description: str = Field(default="", description="what it shows, for people")
+    runtime: RuntimeSettings = Field(default=RuntimeSettings(), description="Go release and settings")
+    machine: Machine = Field(default=Machine(), description="computer and container")
+    run: Run = Field(default=Run(), description="duration, seed, replications")
+    record: Record = Field(default=Record(), description="what to write down")
+    globals: Globals = Field(default=Globals(), description="package variables")
+    idle_goroutines: IdleGoroutines = Field(
+        default=IdleGoroutines(), description="goroutines blocked for ever"
+    )
+    retained: tuple[RetainedSet, ...] = Field(
+        default=(), max_length=1000, description="what the program keeps"
+    )
+    requests: tuple[RequestClass, ...] = Field(default=(), max_length=1000, description="what it does")
+    phases: tuple[Phase, ...] = Field(default=(), max_length=10_000, description="change over time")
+    repeat_phases: Bool = Field(
+        default=True, description="start over after the last phase; otherwise the last one stays in force"
+    )
+    thresholds: dict[str, str] = Field(
+        default_factory=dict, description="metric -> condition such as '<10ms'"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        problems = list(check.spec_rules(self.model_dump(mode="python"), go_releases=GO_RELEASES))
+        if problems:
+            text = "; ".join(f"{check.path_text(p.path)}: {p.message}; {p.remedy}" for p in problems)
+            raise PydanticCustomError("inconsistent", "{text}", {"text": text})
+        return self
+
+
+Json = dict[str, Any]

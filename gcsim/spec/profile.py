@@ -1,0 +1,207 @@
+"""Machine profiles: the measured costs of one machine under one Go release.
+
+A profile is data.  Each constant has a value and an origin: ``derived`` (file, function, release), ``measured``
+(program, machine) or ``assumed`` (and what would change if it is wrong).  Profiles ship as YAML files named
+``<machine>-go<release>.yaml``; a spec names the machine, and the release it runs picks the file whose release is
+nearest in mechanism (one that was measured before the same change of collector).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from gcsim.errors import Problem, SpecError
+
+# name -> what it is; the unit is at the end of the name
+CONSTANTS: dict[str, str] = {
+    "cpu_noise_frac": "standard deviation of a request's pure CPU time, relative",
+    "spin_overhead_frac": "how much longer than its nominal time a loop calibrated as the best of 20 tries takes",
+    "request_overhead_ns": "taking two time stamps and going round the loop, per request",
+    "alloc_small_noscan_ns": "mallocgc of a small pointer-free object, before zeroing",
+    "alloc_small_noscan_ns_per_byte": "zeroing, cache misses on memory used before and refill, per byte; sweeping apart",
+    "alloc_small_scan_ns": "mallocgc of a small object with pointers, before zeroing",
+    "alloc_small_scan_ns_per_byte": "zeroing, pointer bitmap and refill share, per byte",
+    "alloc_black_ns": "extra per small object allocated while marking: its mark bit is set (allocate black)",
+    "alloc_scattered_ns": "extra per object of a set's entry built in place of another: cold slots all over the heap",
+    "alloc_large_ns": "large-object path: span allocation, per object",
+    "alloc_large_ns_per_byte": "zeroing of a large object in memory used before, per byte; fresh memory is not zeroed",
+    "memory_contention_frac": "how much dearer the per-byte part of allocation gets when several Ps allocate",
+    "page_fault_ns_per_byte": "first touch of memory fresh from the operating system, per byte",
+    "touch_ns_per_byte": "writing to a pooled buffer that is in the cache, per byte",
+    "random_entry_ns": "picking a random slot of a retained set's table",
+    "pointer_write_ns": "a pointer store into a random retained object, its dependent misses included, barrier off",
+    "write_barrier_ns": "what the write barrier adds to such a store while marking: buffer, and shading both pointers",
+    "write_barrier_new_ns": "the same for the store that links a new object: what it points to is black already",
+    "mark_scan_object_ns": "marking and scanning an object with pointers in allocation order, tree or map",
+    "mark_list_object_ns": "the same along a linked list in allocation order: dependent loads that prefetch hides",
+    "mark_slice_object_ns": "the same where one array points at them in allocation order: a set's entry headers",
+    "mark_noscan_object_ns": "marking a pointer-free object in allocation order",
+    "mark_large_object_ns": "marking an object of a span of its own: a span structure and a page-table entry each",
+    "mark_scattered_scan_object_ns": "extra per object with pointers when the heap has been replaced at random",
+    "mark_scattered_list_object_ns": "extra per list node when scattered: a dependent cache and TLB miss",
+    "mark_scattered_group_ns": "extra for the first object of each group of a scattered entry: misses on object and span",
+    "mark_scan_ns_per_byte": "scanning pointer words beyond the first 128 bytes of an object",
+    "mark_contention_frac": "how much dearer marking gets when other Ps run beside it",
+    "mark_globals_ns_per_byte": "scanning data and bss, per byte",
+    "mark_fixed_ns": "start and end of a mark phase: root preparation, ragged barrier, flushes",
+    "mark_stack_ns": "scanning one goroutine's stack, without frames",
+    "mark_stack_ns_per_byte": "per byte of live frames",
+    "dense_scan_frac": "share of small fan-out objects in allocation order that Green Tea scans a whole span at once, "
+    "counting whole objects as scan work",
+    "dense_scan_scattered_objects": "that share in a group of n objects replaced at random is n / (n + this)",
+    "stack_copy_ns": "one doubling of a goroutine's stack, without the bytes copied",
+    "stack_copy_ns_per_byte": "the same per byte of the old stack",
+    "assist_overhead_ns": "entering and leaving a mark assist",
+    "mark_mutator_slowdown_frac": "how much slower the allocating part of mutators runs while a cycle marks: cold caches",
+    "mark_mutator_contention_frac": "the same in addition where other Ps mark meanwhile: shared cache, memory bandwidth",
+    "sweep_page_ns": "sweeping a one-page span, a mean of dead, mixed and live ones",
+    "context_switch_ns": "schedule and execute another goroutine on the same P",
+    "goroutine_start_ns": "newproc: starting a goroutine",
+    "block_ns": "parking on a timer or the netpoller and being readied again",
+    "wakeup_ns": "waking an idle M by futex until it looks for work",
+    "wakeup_slow_frac": "share of wake-ups onto the last free core that the operating system gets wrong",
+    "wakeup_slow_ns": "median time until it puts them right",
+    "wakeup_slow_sigma": "log-normal spread of that time",
+    "netpoll_granularity_ns": "epoll_wait sleeps in steps of so much",
+    "netpoll_late_ns": "how much later than asked epoll_wait returns",
+    "spin_ns": "an M looks for work so long before it gives up its P",
+    "stw_stop_ns": "median time until one running P has stopped (signal, safe point)",
+    "stw_stop_sigma": "log-normal spread of that time",
+    "stw_sweep_term_ns": "work in the sweep-termination pause once stopped",
+    "stw_mark_term_ns": "work in the mark-termination pause once stopped",
+    "stw_per_p_ns": "either pause, extra per P beyond the first",
+    "stw_work_sigma": "log-normal spread of the work in a pause",
+    "stw_restart_ns": "start the world",
+    "gc_start_ns": "from the trigger to the stop request: worker start, locks",
+    "syscall_ns": "entering and leaving a system call",
+    "scavenge_ns_per_byte": "returning memory to the operating system",
+    "runtime_sys_bytes": "memory the runtime maps besides heap and stacks in a small program",
+    "runtime_sys_frac": "the same per mapped heap byte: span structures, bitmaps, GC work buffers",
+}
+
+_DIR = files("gcsim.spec") / "profiles"
+
+
+class Constant(BaseModel):
+    """One measured figure and where it comes from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    value: float = Field(ge=0)
+    origin: str = Field(pattern=r"^(derived|measured|assumed): ")
+
+
+class Stall(BaseModel):
+    """One kind of the operating system's noise: stalls of a running P, at random."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    rate_per_s: float = Field(gt=0, description="per second of running P time")
+    mean_ns: float = Field(gt=0)
+    sigma: float = Field(ge=0, description="log-normal spread; 0 = constant")
+    all_cores_busy: bool = Field(default=False, description="only where there are as many Ps as cores")
+    origin: str = Field(pattern=r"^(derived|measured|assumed): ")
+
+
+class MachineProfile(BaseModel):
+    """The costs of one machine under one Go release."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    go: str = Field(description="the release it was measured with")
+    machine: str = Field(description="what the machine is")
+    constants: dict[str, Constant]
+    stalls: tuple[Stall, ...] = ()
+
+    @field_validator("constants")
+    @classmethod
+    def _is_complete(cls, constants: dict[str, Constant]) -> dict[str, Constant]:
+        missing = [name for name in CONSTANTS if name not in constants]
+        unknown = [name for name in constants if name not in CONSTANTS]
+        if missing or unknown:
+            raise ValueError(
+                f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
+            )
+        return constants
+
+    def __getitem__(self, name: str) -> float:
+        """Value of one constant (unit at the end of its name)."""
+        return self.constants[name].value
+
+    @property
+    def content(self) -> str:
+        """Canonical text of the whole profile, for digests."""
+        return self.model_dump_json()
+
+
+# Which measured release stands for which: the last one measured before the same collector changes.
+_NEAREST = {
+    "1.19": "1.22", "1.20": "1.22", "1.21": "1.22", "1.22": "1.22", "1.23": "1.22", "1.24": "1.25", "1.25": "1.25",
+    "1.25-greenteagc": "1.27", "1.26": "1.27", "1.27": "1.27",
+}  # fmt: skip
+
+
+def shipped_profiles() -> list[str]:
+    """Names of the machines that profiles ship for."""
+    names = (Path(str(f)).name for f in _DIR.iterdir())
+    return sorted({name.split("-go1.")[0] for name in names if name.endswith(".yaml")})
+
+
+def _problem(value: str, message: str, remedy: str) -> Problem:
+    return Problem(path="$.machine.profile", value=repr(value), message=message, remedy=remedy)
+
+
+@lru_cache(maxsize=32)
+def load_profile(name_or_path: str, go_release: str = "1.27") -> MachineProfile:
+    """The profile of a shipped machine for a Go release, or the profile in a YAML file.
+
+    Raises:
+        SpecError: no such profile, or the file is not a valid one.
+    """
+    if name_or_path.endswith((".yaml", ".yml")):
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise SpecError(
+                (
+                    Problem(
+                        "$.machine.profile",
+                        None,
+                        repr(name_or_path),
+                        "no such file",
+                        "give the path of a profile",
+                    ),
+                )
+            )
+        text = path.read_text()
+    elif name_or_path in shipped_profiles():
+        text = (_DIR / f"{name_or_path}-go{_NEAREST[go_release]}.yaml").read_text()
+    else:
+        known = ", ".join(shipped_profiles())
+        raise SpecError(
+            (
+                Problem(
+                    "$.machine.profile",
+                    None,
+                    repr(name_or_path),
+                    "unknown machine profile",
+                    f"one of {known}, or a .yaml path",
+                ),
+            )
+        )
+    try:
+        return MachineProfile.model_validate(yaml.safe_load(text))
+    except (ValidationError, yaml.YAMLError) as error:
+        raise SpecError(
+            (
+                Problem(
+                    "$.machine.profile",
+                    None,
+                    repr(name_or_path),
+                    f"not a machine profile: {error}",
+                    "see a shipped one",
+                ),
+            )
+        ) from error

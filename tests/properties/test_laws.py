@@ -1,0 +1,72 @@
+"""Laws of collection that hold over steady workloads, whatever they allocate and retain.
+
+Each example is a closed loop that allocates garbage beside a retained set, simulated at several settings of GOGC.
+Derived from what a cycle is: it starts when the heap has grown by GOGC percent of what is live, and marks what is
+live; so cycles per second go with 1 / GOGC, the heap's overhead with GOGC, and the cost of a cycle with neither.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gcsim.datasets.summary import SummaryAccumulator
+from gcsim.runtime import simulate
+from gcsim.spec.load import spec_from_dict
+from gcsim.spec.models import Spec
+from gcsim.spec.profile import load_profile
+
+MS = 1_000_000
+GOGC = (100, 200, 400)
+
+
+class Outcome(NamedTuple):
+    """What a run says of the load phase: numbers, CPU ns, bytes."""
+
+    cycles: int
+    gc_cpu_ns: float
+    overhead_bytes: float
+    live_bytes: float
+
+
+def steady(*, procs: int, workers: int, cpu_ns: int, size: int, entries: int, gogc: int) -> Spec:
+    """One closed loop, with a live heap well above Go's minimum heap, which would hide the settings."""
+    return spec_from_dict(
+        {
+            "name": "steady",
+            "runtime": {"gomaxprocs": procs, "gogc": gogc},
+            "machine": {"cores": procs},
+            "run": {"duration": 800 * MS, "warm_up": 200 * MS},
+            "retained": [
+                {
+                    "name": "cache",
+                    "entries": entries,
+                    "objects": [{"count": 16, "size": 64, "pointer_words": 2}],
+                }
+            ],
+            "requests": [
+                {
+                    "workers": workers,
+                    "steps": [
+                        {"kind": "cpu", "ns": cpu_ns},
+                        {"kind": "allocate", "count": 4, "size": size},
+                    ],
+                }
+            ],
+        }
+    )
+
+
+def outcome(spec: Spec) -> Outcome:
+    summary = SummaryAccumulator()
+    simulate(spec, profile=load_profile(spec.machine.profile, spec.runtime.go), recorder=summary)
+    found: dict[str, Any] = dict(summary.metrics())
+    live = found["heap_marked_bytes_mean"]
+    return Outcome(
+        found["num_gc"], found["gc_cpu_ns"], found["heap_goal_bytes_mean"] - live, live
+    )

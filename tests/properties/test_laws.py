@@ -8,11 +8,10 @@ live; so cycles per second go with 1 / GOGC, the heap's overhead with GOGC, and 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gcsim.datasets.summary import SummaryAccumulator
@@ -33,6 +32,11 @@ class Outcome(NamedTuple):
     overhead_bytes: float
     live_bytes: float
 
+    @property
+    def overhead_frac(self) -> float:
+        """What the heap may grow by, relative to what is live."""
+        return self.overhead_bytes / self.live_bytes
+
 
 def steady(*, procs: int, workers: int, cpu_ns: int, size: int, entries: int, gogc: int) -> Spec:
     """One closed loop, with a live heap well above Go's minimum heap, which would hide the settings."""
@@ -41,7 +45,7 @@ def steady(*, procs: int, workers: int, cpu_ns: int, size: int, entries: int, go
             "name": "steady",
             "runtime": {"gomaxprocs": procs, "gogc": gogc},
             "machine": {"cores": procs},
-            "run": {"duration": 800 * MS, "warm_up": 200 * MS},
+            "run": {"duration": 2500 * MS, "warm_up": 500 * MS},
             "retained": [
                 {
                     "name": "cache",
@@ -67,6 +71,35 @@ def outcome(spec: Spec) -> Outcome:
     simulate(spec, profile=load_profile(spec.machine.profile, spec.runtime.go), recorder=summary)
     found: dict[str, Any] = dict(summary.metrics())
     live = found["heap_marked_bytes_mean"]
-    return Outcome(
-        found["num_gc"], found["gc_cpu_ns"], found["heap_goal_bytes_mean"] - live, live
-    )
+    return Outcome(found["num_gc"], found["gc_cpu_ns"], found["heap_goal_bytes_mean"] - live, live)
+
+
+@settings(
+    max_examples=5,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=[Phase.generate],
+)
+@given(
+    procs=st.sampled_from([1, 2, 4]),
+    cpu_ns=st.integers(20_000, 60_000),
+    size=st.sampled_from([2048, 4096, 8192]),
+    entries=st.integers(8_000, 20_000),
+)
+def test_doubling_gogc_halves_collections_and_doubles_the_overhead(
+    procs: int, cpu_ns: int, size: int, entries: int
+) -> None:
+    """Roughly: a quarter, and more between rates, for the work that assists take from the mutator, and a cycle of few counts as one more or less."""
+    outcomes = [
+        outcome(steady(procs=procs, workers=procs, cpu_ns=cpu_ns, size=size, entries=entries, gogc=gogc))
+        for gogc in GOGC
+    ]
+    for low, high in itertools.pairwise(outcomes):
+        assert low.cycles >= high.cycles
+        assert low.gc_cpu_ns >= high.gc_cpu_ns * 0.95
+        if high.cycles >= 10:
+            # What is allocated while marking counts as live for a cycle: per byte of live heap the overhead doubles.
+            assert high.overhead_frac / 2 == pytest.approx(low.overhead_frac, rel=0.25)
+            growth = high.overhead_bytes / low.overhead_bytes
+            assert low.cycles / high.cycles == pytest.approx(growth, rel=0.35)

@@ -158,7 +158,7 @@ class CostModel:
         if group.pointer_words:
             meets_miss = group.shape != "list"
         else:
-            meets_miss = one.bytes <= LARGE_BYTES and not (self.rules.green_tea and one.bytes <= 512)
+            meets_miss = one.bytes < LARGE_BYTES and not (self.rules.green_tea and one.bytes <= 512)
         extra = Footprint(
             scattered_ns=p["mark_scattered_group_ns"] if meets_miss else 0.0,
             scattered_work_bytes=max(0.0, lost) * group.count,

@@ -49,6 +49,7 @@ CONSTANTS: dict[str, str] = {
     "mark_scattered_group_ns": "extra for the first object of each group of a scattered entry: misses on object and span",
     "mark_scan_ns_per_byte": "scanning pointer words beyond the first 128 bytes of an object",
     "mark_contention_frac": "how much dearer marking gets when other Ps run beside it",
+    "mark_sigma": "log-normal spread of what marking costs from cycle to cycle; its costs are medians",
     "mark_globals_ns_per_byte": "scanning data and bss, per byte",
     "mark_fixed_ns": "start and end of a mark phase: root preparation, ragged barrier, flushes",
     "mark_stack_ns": "scanning one goroutine's stack, without frames",

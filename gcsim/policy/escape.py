@@ -98,12 +98,14 @@ class Site:
         size_bytes: bytes of the object, None where the compiler does not know them.
         constant_size: for make: the size is a constant.
         flows: what happens to the address; none = only used inside the function.
+        verdict: what a compiler said about it, where that is known: it stands instead of the rules.
     """
 
     construct: Construct
     size_bytes: int | None = None
     constant_size: bool = True
     flows: tuple[Flow, ...] = ()
+    verdict: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +134,27 @@ def decide(site: Site, rules: ReleaseRules) -> Decision:
 
     Source: escape/utils.go HeapAllocReason, escape/solve.go outlives (go1.21 .. go1.27).
     """
+    if site.verdict:
+        return Decision(True, Place.HEAP, "the compiler said that it escapes")
     if site.construct is Construct.APPEND and not rules.append_stack_bytes:
         return Decision(
             False,
             Place.HEAP,
             "append takes every array from the heap; before 1.25 it is no site of its own to escape analysis",
         )
+    if site.verdict is not None:
+        return _stays(site, rules, "the compiler said that it does not escape")
     too_large = _too_large(site, rules)
     if too_large is not None:
         return Decision(True, Place.HEAP, too_large)
     for flow in site.flows:
         if flow in ESCAPING:
             return Decision(True, Place.HEAP, ESCAPING[flow])
-    return _stays(site, rules)
+    return _stays(
+        site,
+        rules,
+        "its address stays inside the function" if site.flows else "only used inside the function",
+    )
 
 
 def _too_large(site: Site, rules: ReleaseRules) -> str | None:
@@ -166,17 +176,16 @@ def _too_large(site: Site, rules: ReleaseRules) -> str | None:
     return None
 
 
-def _stays(site: Site, rules: ReleaseRules) -> Decision:
+def _stays(site: Site, rules: ReleaseRules, stays: str) -> Decision:
     """Where something is that does not escape."""
-    stays = "its address stays inside the function" if site.flows else "only used inside the function"
     size = site.size_bytes
     match site.construct:
-        case Construct.MAKE if not _is_constant(site):
-            return _by_size(site, rules.variable_make_stack_bytes, stays)
+        case Construct.MAKE if not site.constant_size or (size is None and site.verdict is None):
+            return _by_size(rules.variable_make_stack_bytes, stays)
         case Construct.APPEND:
-            return _by_size(site, rules.append_stack_bytes, stays)
+            return _by_size(rules.append_stack_bytes, stays)
         case Construct.CONVERSION:
-            return _by_size(site, STACK_CONVERSION_BYTES, stays)
+            return _by_size(STACK_CONVERSION_BYTES, stays)
         case Construct.INTERFACE_CONVERSION if size is not None and size > MAX_STACK_BOXED_BYTES:
             return Decision(
                 False,
@@ -193,7 +202,7 @@ def _stays(site: Site, rules: ReleaseRules) -> Decision:
             return Decision(False, Place.STACK, stays)
 
 
-def _by_size(site: Site, limit: int, stays: str) -> Decision:
+def _by_size(limit: int, stays: str) -> Decision:
     reason = f"{stays}: in the frame up to {limit} bytes, in the heap above"
     return Decision(False, Place.BY_SIZE, reason, limit)
 

@@ -15,6 +15,7 @@ from gcsim.cli.output import stdout_console
 from gcsim.errors import RunError
 from gcsim.fit.escape_sites import compile_package, to_spec_sites
 from gcsim.interop.compiler import read_compiler_output
+from gcsim.policy.escape import Place
 from gcsim.policy.releases import release_rules
 from gcsim.runtime.expand import decide_site
 from gcsim.spec.load import load_spec
@@ -86,7 +87,7 @@ def decided_rows(sites: tuple[AllocationSite, ...], release: str) -> list[dict[s
     for site in sites:
         decision = decide_site(site, rules)
         place = decision.place.value
-        if decision.stack_bytes:
+        if decision.place is Place.BY_SIZE:
             place = f"stack <= {decision.stack_bytes} B"
         rows.append(
             {

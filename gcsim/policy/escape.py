@@ -81,6 +81,10 @@ ESCAPING: Final[dict[Flow, str]] = {
 """Flows by which an address leaves, and how; by any other it stays."""
 
 
+MOVED: Final = frozenset({Flow.RETURNED, Flow.GLOBAL, Flow.STORED_IN_ARGUMENT, Flow.MAP_VALUE})
+"""Flows by a return or an assignment: before these a slice that append filled can be moved to the heap."""
+
+
 class Place(StrEnum):
     """Where the memory is."""
 
@@ -116,7 +120,8 @@ class Decision:
         escapes: the compiler's verdict: it says "escapes to heap" or "moved to heap".
         place: where the memory is.
         reason: why, in one line.
-        stack_bytes: with Place.BY_SIZE, the largest size that is on the stack.
+        stack_bytes: with Place.BY_SIZE, the largest size that is on the stack; with Place.HEAP, the size up to which
+            append fills an array in the frame before it moves to the heap.
     """
 
     escapes: bool
@@ -149,12 +154,26 @@ def decide(site: Site, rules: ReleaseRules) -> Decision:
         return Decision(True, Place.HEAP, too_large)
     for flow in site.flows:
         if flow in ESCAPING:
-            return Decision(True, Place.HEAP, ESCAPING[flow])
+            return _leaves(site, flow, rules)
     return _stays(
         site,
         rules,
         "its address stays inside the function" if site.flows else "only used inside the function",
     )
+
+
+def _leaves(site: Site, flow: Flow, rules: ReleaseRules) -> Decision:
+    """Where something is that escapes.
+
+    Source: cmd/compile/internal/slice (go1.26, go1.27).  Simplified: taken to succeed whenever a return or an assignment
+    is the only way out; the compiler also gives up where it finds the slice used in ways it does not understand.
+    """
+    if site.construct is Construct.APPEND and rules.append_moves_to_heap and {*site.flows} <= MOVED:
+        moves = (
+            f"its first {rules.append_stack_bytes} bytes grow in the frame and move to the heap before that"
+        )
+        return Decision(True, Place.HEAP, f"{ESCAPING[flow]}; {moves}", rules.append_stack_bytes)
+    return Decision(True, Place.HEAP, ESCAPING[flow])
 
 
 def _too_large(site: Site, rules: ReleaseRules) -> str | None:

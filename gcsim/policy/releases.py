@@ -72,6 +72,7 @@ class ReleaseRules:
         max_stack_variable_bytes: the largest explicit variable that may be on the stack.
         variable_make_stack_bytes: a slice made with a variable size is in the frame up to this; 0: always in the heap.
         append_stack_bytes: the first array of a slice that append fills is in the frame up to this; 0: never.
+        append_moves_to_heap: so it is even where the slice leaves the function in the end, and moves to the heap then.
     """
 
     release: str
@@ -98,6 +99,7 @@ class ReleaseRules:
     max_stack_variable_bytes: int
     variable_make_stack_bytes: int
     append_stack_bytes: int
+    append_moves_to_heap: bool
 
     def default_gomaxprocs(self, *, cpus: int, quota_cpus: float | None) -> int:
         """GOMAXPROCS where the program does not set it.
@@ -139,6 +141,7 @@ _GO_1_19: Final = ReleaseRules(
     max_stack_variable_bytes=10 * 1024 * KIB,
     variable_make_stack_bytes=0,
     append_stack_bytes=0,
+    append_moves_to_heap=False,
 )
 _GO_1_20: Final = replace(_GO_1_19, release="1.20", pacer_era=PacerEra.MEAN)
 _GO_1_21: Final = replace(
@@ -191,6 +194,7 @@ _GO_1_26: Final = replace(
     span_queue_stealing=True,
     mark_workers_at_restart=True,
     strconv_settings=True,
+    append_moves_to_heap=True,  # cmd/compile/internal/slice
 )
 _GO_1_27: Final = replace(_GO_1_26, release="1.27")
 

@@ -58,12 +58,14 @@ class Growth:
         final_bytes: bytes requested for the array in use at the end; 0 = none, or the caller's own.
         capacity: its elements.
         on_stack_bytes: bytes of the first array, where the compiler keeps that in the frame.
+        copied_bytes: bytes of elements copied from array to array.
     """
 
     left_behind_bytes: tuple[int, ...]
     final_bytes: int
     capacity: int
     on_stack_bytes: int = 0
+    copied_bytes: int = 0
 
 
 def append_growth(
@@ -75,6 +77,7 @@ def append_growth(
     has_pointers: bool,
     rules: ReleaseRules,
     stack_elements: int = 0,
+    moves_to_heap: bool = False,
 ) -> Growth:
     """What appending `elements` to an empty slice allocates, `chunk` at a time.
 
@@ -82,18 +85,26 @@ def append_growth(
         capacity_hint: made with this capacity: allocated at once, even if nothing is appended.
         stack_elements: elements of a backing store in the frame that append takes first (`escape.Decision`); not
             with a hint.
+        moves_to_heap: what is still in the frame in the end is copied to an array of its length in the heap.
 
-    Source: runtime/slice.go growslice, makeslice; cmd/compile/internal/ssagen/ssa.go append (go1.19 .. go1.27).
+    Source: runtime/slice.go growslice, makeslice, moveSliceNoCap; cmd/compile/internal/ssagen/ssa.go append
+        (go1.19 .. go1.27).
     """
     arrays = list(_arrays(elements, elem_bytes, capacity_hint, chunk, has_pointers, rules, stack_elements))
     capacity = arrays[-1] if arrays else 0
     on_stack = stack_elements > 0 and not capacity_hint and bool(arrays)
     in_heap = [size * elem_bytes for size in (arrays[1:] if on_stack else arrays) if size * elem_bytes]
+    copied = sum(arrays[:-1]) * elem_bytes
+    if on_stack and moves_to_heap and not in_heap:
+        in_heap = [elements * elem_bytes]
+        capacity = roundup(in_heap[0], noscan=not has_pointers, rules=rules) // elem_bytes
+        copied = in_heap[0]
     return Growth(
         tuple(in_heap[:-1]),
         in_heap[-1] if in_heap else 0,
         capacity,
         stack_elements * elem_bytes if on_stack else 0,
+        copied,
     )
 
 

@@ -115,7 +115,7 @@ def _append(
     rules: ReleaseRules,
 ) -> Iterator[Step]:
     decision = decide_site(sites[step.site], rules) if step.site is not None else None
-    stack_bytes = decision.stack_bytes if decision is not None and decision.place is Place.BY_SIZE else 0
+    stack_bytes = decision.stack_bytes if decision is not None else 0
     growth = append_growth(
         elements=step.elements,
         elem_bytes=step.element_size,
@@ -124,11 +124,11 @@ def _append(
         has_pointers=step.pointer_words > 0,
         rules=rules,
         stack_elements=stack_bytes // step.element_size,
+        moves_to_heap=decision is not None and decision.escapes,
     )
     frame.bytes += growth.on_stack_bytes
-    copied_bytes = sum(growth.left_behind_bytes) + (growth.on_stack_bytes if growth.final_bytes else 0)
-    if copied_bytes:
-        yield CpuStep(ns=round(step.count * copied_bytes * profile["stack_copy_ns_per_byte"]))
+    if growth.copied_bytes:
+        yield CpuStep(ns=round(step.count * growth.copied_bytes * profile["stack_copy_ns_per_byte"]))
     for size, lifetime in (
         *((size, "temporary") for size in growth.left_behind_bytes),
         (growth.final_bytes, step.lifetime),

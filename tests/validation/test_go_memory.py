@@ -53,6 +53,10 @@ STEPS: Final[dict[str, dict[str, Any]]] = {
     "Map": MAP,
     "MapHint": MAP | {"hint": 100},
     "MapBig": MAP | {"value_size": 64},
+    "MapSet": MAP | {"value_size": 0},
+    "MapNarrow": MAP | {"key_size": 1},
+    "MapStrings": MAP | {"key_size": 16, "key_pointers": True, "value_size": 1, "hint": 100},
+    "MapIndirect": MAP | {"value_size": 200},
     "MapLocal": MAP | {"keys": 8, "site": "counts"},
     "LargePointer": {"kind": "allocate", "site": "large"},
 }

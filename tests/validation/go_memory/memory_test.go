@@ -12,20 +12,25 @@ type small struct {
 type large struct{ data [8 << 20]byte }
 
 var (
-	sinkSmall *small
-	sinkLarge *large
-	sinkInts  []int
-	sinkPtrs  []*small
-	sinkMap   map[int]int
-	sinkBig   map[int][64]byte
-	sinkByte  byte
-	three     = 3
-	size32    = 32
-	size33    = 33
-	elements  = 1000
-	keys      = 100
-	text32    = "0123456789abcdef0123456789abcdef"
-	text33    = "0123456789abcdef0123456789abcdefg"
+	sinkSmall    *small
+	sinkLarge    *large
+	sinkInts     []int
+	sinkPtrs     []*small
+	sinkMap      map[int]int
+	sinkBig      map[int][64]byte
+	sinkSet      map[int]struct{}
+	sinkNarrow   map[uint8]int64
+	sinkStrings  map[string]bool
+	sinkIndirect map[int][200]byte
+	words        = makeWords(keys)
+	sinkByte     byte
+	three        = 3
+	size32       = 32
+	size33       = 33
+	elements     = 1000
+	keys         = 100
+	text32       = "0123456789abcdef0123456789abcdef"
+	text33       = "0123456789abcdef0123456789abcdefg"
 )
 
 //go:noinline
@@ -103,6 +108,50 @@ func fillsBig(n int) map[int][64]byte {
 }
 
 //go:noinline
+func fillsSet(n int) map[int]struct{} {
+	m := make(map[int]struct{})
+	for i := 0; i < n; i++ {
+		m[i] = struct{}{}
+	}
+	return m
+}
+
+//go:noinline
+func fillsNarrow(n int) map[uint8]int64 {
+	m := make(map[uint8]int64)
+	for i := 0; i < n; i++ {
+		m[uint8(i)] = 1
+	}
+	return m
+}
+
+//go:noinline
+func fillsStrings(words []string) map[string]bool {
+	m := make(map[string]bool, len(words))
+	for _, word := range words {
+		m[word] = true
+	}
+	return m
+}
+
+//go:noinline
+func fillsIndirect(n int) map[int][200]byte {
+	m := make(map[int][200]byte)
+	for i := 0; i < n; i++ {
+		m[i] = [200]byte{}
+	}
+	return m
+}
+
+func makeWords(n int) []string {
+	words := make([]string, n)
+	for i := range words {
+		words[i] = string(rune('a'+i%26)) + string(rune('a'+i/26))
+	}
+	return words
+}
+
+//go:noinline
 func counts() int {
 	m := make(map[int]int)
 	for i := 0; i < 8; i++ {
@@ -138,6 +187,10 @@ func BenchmarkAppendLocal(b *testing.B)    { run(b, func() { sinkByte = byte(sum
 func BenchmarkMap(b *testing.B)            { run(b, func() { sinkMap = fills(keys, 0) }) }
 func BenchmarkMapHint(b *testing.B)        { run(b, func() { sinkMap = fills(keys, keys) }) }
 func BenchmarkMapBig(b *testing.B)         { run(b, func() { sinkBig = fillsBig(keys) }) }
+func BenchmarkMapSet(b *testing.B)         { run(b, func() { sinkSet = fillsSet(keys) }) }
+func BenchmarkMapNarrow(b *testing.B)      { run(b, func() { sinkNarrow = fillsNarrow(keys) }) }
+func BenchmarkMapStrings(b *testing.B)     { run(b, func() { sinkStrings = fillsStrings(words) }) }
+func BenchmarkMapIndirect(b *testing.B)    { run(b, func() { sinkIndirect = fillsIndirect(keys) }) }
 func BenchmarkMapLocal(b *testing.B)       { run(b, func() { sinkByte = byte(counts()) }) }
 func BenchmarkLargePointer(b *testing.B) {
 	run(b, func() { sinkLarge = byPointer(new(large)) })

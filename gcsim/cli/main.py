@@ -15,6 +15,7 @@ COMMANDS = {
     "validate-spec": "gcsim.cli.validate_spec",
     "schema": "gcsim.cli.schema",
     "init": "gcsim.cli.init",
+    "escape": "gcsim.cli.escape",
     "gctrace": "gcsim.cli.gctrace",
     "bench": "gcsim.cli.bench",
     "names": "gcsim.cli.names",

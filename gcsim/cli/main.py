@@ -16,6 +16,8 @@ COMMANDS = {
     "schema": "gcsim.cli.schema",
     "init": "gcsim.cli.init",
     "gctrace": "gcsim.cli.gctrace",
+    "trace": "gcsim.cli.trace",
+    "benchfmt": "gcsim.cli.benchfmt",
     "bench": "gcsim.cli.bench",
     "names": "gcsim.cli.names",
     "version": "gcsim.cli.version",

@@ -17,6 +17,8 @@ COMMANDS = {
     "init": "gcsim.cli.init",
     "escape": "gcsim.cli.escape",
     "gctrace": "gcsim.cli.gctrace",
+    "trace": "gcsim.cli.trace",
+    "benchfmt": "gcsim.cli.benchfmt",
     "bench": "gcsim.cli.bench",
     "names": "gcsim.cli.names",
     "version": "gcsim.cli.version",

@@ -28,6 +28,8 @@ NOT_IN_API = {(models.RequestClass, "arrivals_csv")}
 """A file's name means nothing on another machine; the times themselves are sent."""
 INLINE_PROFILE = "inline"
 """What `Machine.profile` says of a profile that came with the request."""
+INLINE_FILE = "inline.yaml"
+"""The same in a spec, where a file's name never enters the digest; there is no such file."""
 
 MESSAGES: dict[type[BaseModel], str] = {models.Run: "RunSettings", models.Record: "RecordSettings"}
 """Models whose messages have another name, since Run is the resource."""

@@ -24,9 +24,14 @@ def server_options(function: F) -> F:
     for option in (
         click.option("--key", type=_FILE, help="PEM file of its key."),
         click.option("--cert", type=_FILE, help="PEM file of the client's certificate, for mutual TLS."),
-        click.option("--ca", type=_FILE, help="PEM file of the authority of the server's certificate; uses TLS."),
         click.option(
-            "--token-file", type=_FILE, envvar="GCSIM_TOKEN_FILE", help="File with the token. [env: GCSIM_TOKEN_FILE]"
+            "--ca", type=_FILE, help="PEM file of the authority of the server's certificate; uses TLS."
+        ),
+        click.option(
+            "--token-file",
+            type=_FILE,
+            envvar="GCSIM_TOKEN_FILE",
+            help="File with the token. [env: GCSIM_TOKEN_FILE]",
         ),
         click.option(
             "--server",

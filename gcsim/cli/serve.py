@@ -12,17 +12,18 @@ from gcsim.units import parse_bytes
 DEFAULT_LISTEN = "127.0.0.1:7677"
 
 
-class Size(click.ParamType):
+class Size(click.ParamType):  # type: ignore[type-arg]
     """A size such as 512MiB, in bytes."""
 
     name = "size"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         try:
-            size = parse_bytes(value if isinstance(value, int) or not str(value).isdigit() else int(str(value)))
+            size = parse_bytes(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        return int(size)  # type: ignore[call-overload, no-any-return]
+        assert isinstance(size, int)
+        return size
 
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -36,15 +37,15 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="Directory for runs and results; made if it is not there.",
 )
-@click.option("--listen", default=DEFAULT_LISTEN, show_default=True, help="host:port; port 0 takes a free one.")
+@click.option(
+    "--listen", default=DEFAULT_LISTEN, show_default=True, help="host:port; port 0 takes a free one."
+)
 @click.option(
     "--workers", type=click.IntRange(1, 1024), default=1, show_default=True, help="Worker processes."
 )
 @click.option("--tls-cert", type=_FILE, help="PEM file of the server's certificate.")
 @click.option("--tls-key", type=_FILE, help="PEM file of its key.")
-@click.option(
-    "--client-ca", type=_FILE, help="PEM file; then clients need a certificate of this authority."
-)
+@click.option("--client-ca", type=_FILE, help="PEM file; then clients need a certificate of this authority.")
 @click.option("--token-file", type=_FILE, help="One token a line; then every call needs one.")
 @click.option("--insecure", is_flag=True, help="Listen beyond this machine without TLS.")
 @click.option(
@@ -68,8 +69,12 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="Seconds of wall-clock time a run may take, unless it was submitted with a limit of its own.",
 )
-@click.option("--worker-memory", type=Size(), help="Address space of each worker, such as 4GiB. [default: any]")
-@click.option("--max-stored", type=Size(), help="Bytes of results beyond which no run is accepted. [default: any]")
+@click.option(
+    "--worker-memory", type=Size(), help="Address space of each worker, such as 4GiB. [default: any]"
+)
+@click.option(
+    "--max-stored", type=Size(), help="Bytes of results beyond which no run is accepted. [default: any]"
+)
 @click.option(
     "--max-requests",
     type=click.FloatRange(min=1),

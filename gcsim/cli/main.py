@@ -17,6 +17,7 @@ COMMANDS = {
     "init": "gcsim.cli.init",
     "gctrace": "gcsim.cli.gctrace",
     "bench": "gcsim.cli.bench",
+    "sweep": "gcsim.cli.sweep",
     "report": "gcsim.cli.report",
     "names": "gcsim.cli.names",
     "version": "gcsim.cli.version",
@@ -55,7 +56,8 @@ class _Group(click.Group):
 @click.group(
     cls=_Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 ok, 1 run failed, 2 usage or bad spec, 99 a threshold of the spec failed, 130 interrupted."
+    epilog="Exit codes: 0 ok, 1 run failed, 2 usage or bad spec, 4 some runs of a sweep failed,"
+    " 99 a threshold of the spec failed, 130 interrupted."
     ' Completion: eval "$(_GCSIM_COMPLETE=bash_source gcsim)".',
 )
 def cli() -> None:

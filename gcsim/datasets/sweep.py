@@ -1,8 +1,10 @@
 """The dataset of a sweep: a directory of runs, what was planned, and what failed.
 
     sweep.json           what was planned: spec, knobs, points and the ids of their runs, in order
-    runs/<run_id>/       each run that is done, a dataset of its own; it appears by renaming
+    datasets/<run_id>/   each run that is done, a dataset of its own; it appears by renaming
     failed/<run_id>.json each run that cannot be done, with its error
+    runs.parquet         when all is done: a row per run, those that failed too
+    points.parquet       when all is done: a row per point, means and intervals over its replications
 
 A run that is in neither is pending.  Knobs are added to the tables as real columns when they are read or exported, so
 a run directory depends on its own spec alone and two sweeps that share a point have the same bytes for it.
@@ -29,7 +31,7 @@ from gcsim.datasets.table import Constants, Table, Tables
 from gcsim.errors import DatasetError
 
 SWEEP_NAME = "sweep.json"
-RUNS_DIR = "runs"
+RUNS_DIR = "datasets"
 FAILED_DIR = "failed"
 
 
@@ -326,3 +328,28 @@ def points_rows(sweep: SweepResult) -> list[dict[str, Any]]:
         del row["replications"]
         rows.append(row)
     return rows
+
+
+def points_table(sweep: SweepResult) -> pa.Table:
+    """A row per point, in order: setting, how many runs are done, failed and pending, means and intervals."""
+    words = {"point_id", "label", "error"}
+    counts = {"succeeded", "failed", "pending"}
+    fields = []
+    for name in ("point_id", "label", *sweep.knobs, *sorted(counts), "error", *_NO_SUMMARY[1:]):
+        if name in sweep.knobs:
+            fields.append(sweep.knobs[name].field())
+        else:
+            kind = pa.string() if name in words else pa.int64() if name in counts else pa.float64()
+            fields.append(pa.field(name, kind, nullable=name not in counts | {"point_id", "label"}))
+    return pa.Table.from_pylist(points_rows(sweep), schema=pa.schema(fields))
+
+
+def write_sweep_tables(sweep: SweepResult, directory: Path) -> None:
+    """Write `runs.parquet` and `points.parquet`, each as a whole or not at all."""
+    for name, table in (("runs", sweep.tables["runs"].to_arrow()), ("points", points_table(sweep))):
+        part = directory / f".{name}.parquet.partial"
+        try:
+            pq.write_table(table, part, compression="zstd")
+            part.replace(directory / f"{name}.parquet")
+        except OSError as err:
+            raise DatasetError(f"{directory}: table {name} cannot be written ({err})") from err

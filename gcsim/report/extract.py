@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gcsim.datasets.table import Table, Tables
-from gcsim.report.style import COLLECTOR, STATES
+from gcsim.report.style import STATES
 from gcsim.runtime.buckets import N_BUCKETS, bucket_midpoint_ns, quantiles_ns
 
 Ints = npt.NDArray[np.int64]
@@ -167,8 +168,10 @@ def p_intervals(tables: Tables) -> Intervals:
         inside = pc.and_(pc.less(read["start_ns"], high), pc.greater(read["end_ns"], low))
         read, whole = read.filter(inside).slice(0, MAX_INTERVALS), False
     return Intervals(
-        *(read[name].to_numpy() for name in ("p", "start_ns", "end_ns")),
-        read["state"].to_pylist(),
+        p=read["p"].to_numpy(),
+        start_ns=read["start_ns"].to_numpy(),
+        end_ns=read["end_ns"].to_numpy(),
+        state=read["state"].to_pylist(),
         whole=whole,
         recorded=True,
     )
@@ -267,7 +270,7 @@ def tail_causes(tables: Tables) -> TailCauses | None:
     cause = np.where((counts > 0) & (counts >= excess / 4), named, np.where(marking, "marking", "other"))
     order = np.argsort(latency, kind="stable")
     edges = [round(fraction * len(order)) for fraction in (0, *(high for *_, high in BANDS))]
-    slices = [cause[order[low:high]] for low, high in zip(edges, edges[1:], strict=False)]
+    slices = [cause[order[low:high]] for low, high in itertools.pairwise(edges)]
     full = [(name, one) for (name, *_), one in zip(BANDS, slices, strict=True) if len(one)]
     return TailCauses(
         bands=[name for name, _ in full],

@@ -76,7 +76,7 @@ def time_figure(x_range: Any, **options: Any) -> Any:
 def add_legend(fig: Any, entries: Sequence[tuple[str, list[Any]]], *, columns: int | str = "auto") -> None:
     """A legend above the figure; a click hides what it names."""
     legend = Legend(
-        items=list(entries), orientation="horizontal", ncols=columns, click_policy="hide", border_line_color=None,
+        items=list(entries), orientation="horizontal", ncols=columns, click_policy="hide", location="top_left", border_line_color=None,
         label_text_color=style.INK, label_text_font_size="12px", glyph_width=16, glyph_height=14, label_height=14,
         spacing=14, padding=2, margin=0, background_fill_alpha=0,
     )  # fmt: skip
@@ -161,7 +161,7 @@ def pause_figure(tables: Tables, x_range: Any) -> Any:
     fig = time_figure(
         x_range, height=170, y_axis_type="log", y_range=Range1d(low, high), y_axis_label="pause"
     )
-    fig.yaxis.formatter = CustomJSTickFormatter(code=NS_TICKS)
+    time_on_log_axis(fig.yaxis[0], low, high)
     kinds = np.asarray(read["kind"].to_pylist(), dtype=object)
     entries = []
     for kind, (colour, words) in style.PAUSES.items():
@@ -189,6 +189,14 @@ def pause_figure(tables: Tables, x_range: Any) -> Any:
     if entries:
         add_legend(fig, entries)
     return fig
+
+
+def time_on_log_axis(axis: Any, low: float, high: float) -> None:
+    """Label a logarithmic axis of ns: decades, and 2 and 5 between them where there is room."""
+    decades = range(round(math.log10(low)), round(math.log10(high)) + 1)
+    steps = (1, 2, 5) if len(decades) <= 3 else (1,)
+    axis.ticker = FixedTicker(ticks=[step * 10.0**decade for decade in decades for step in steps])
+    axis.formatter = CustomJSTickFormatter(code=NS_TICKS)
 
 
 def _log_range(values: Any) -> tuple[float, float]:
@@ -283,7 +291,7 @@ def latency_time_figure(tables: Tables, x_range: Any) -> Any | None:
     fig = time_figure(
         x_range, height=200, y_axis_type="log", y_range=Range1d(low, high), y_axis_label="latency"
     )
-    fig.yaxis.formatter = CustomJSTickFormatter(code=NS_TICKS)
+    time_on_log_axis(fig.yaxis[0], low, high)
     entries = []
     for (name, (colour, _)), values in zip(style.QUANTILE_LINES.items(), quantiles, strict=True):
         source = ColumnDataSource(
@@ -365,7 +373,7 @@ def latency_figure(counts: Mapping[str, Any]) -> Any | None:
         y_axis_type="log",
         y_axis_label="latency",
     )
-    fig.yaxis.formatter = CustomJSTickFormatter(code=NS_TICKS)
+    time_on_log_axis(fig.yaxis[0], low, high)
     nines_axis(fig)
     colours = [style.ACCENT, "#c2185b", "#0f766e", "#d97706", "#8b6fc0", "#475569"]
     entries = []

@@ -32,11 +32,12 @@ header p { margin: 4px 0 14px; color: var(--muted); max-width: 76ch; }
 .card { background: var(--paper); border: 1px solid var(--line); border-radius: 12px; padding: 12px 16px; }
 .card b { display: block; font-size: 23px; font-weight: 650; letter-spacing: -0.01em; font-variant-numeric: tabular-nums; }
 .card span { color: var(--muted); font-size: 13px; }
-.card i { display: block; color: var(--muted); font-size: 12px; font-style: normal; min-height: 18px; }
+.card i { display: block; color: var(--muted); font-size: 12px; font-style: normal; }
+.card i:empty { display: none; }
 section { background: var(--paper); border: 1px solid var(--line); border-radius: 14px; padding: 18px 22px 16px; margin-bottom: 20px;
   box-shadow: 0 1px 2px rgba(15, 23, 42, 0.04); }
 section h2 { margin: 0 0 2px; font-size: 19px; letter-spacing: -0.01em; }
-section > p, figure figcaption { color: var(--muted); margin: 2px 0 10px; font-size: 13.5px; max-width: 100ch; }
+section > p, figure figcaption { color: var(--muted); margin: 2px 0 10px; font-size: 13.5px; max-width: 120ch; }
 figure { margin: 14px 0 0; }
 figure h3 { margin: 0; font-size: 15px; }
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
@@ -105,6 +106,7 @@ def render(page: Page) -> str:
         for j, fig in enumerate(section.figures)
     }
     script, divs = components(models) if models else ("", {})
+    script, divs = _renumbered_models(script, divs)
     sections = "\n".join(_section(i, section, divs) for i, section in enumerate(page.sections))
     cards = "".join(
         f'<div class="card"><span>{escape(what)}</span><b{_id(what)}>{escape(value)}</b><i{_id(what, "note")}>{escape(note)}</i></div>'
@@ -172,6 +174,18 @@ def _renumbered(text: str) -> str:
         return numbers.setdefault(match[0], f"00000000-0000-4000-8000-{len(numbers):012d}")
 
     return re.sub(r"\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b", name, text)
+
+
+def _renumbered_models(script: str, divs: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Bokeh counts models through the whole process; count from the first one of this page instead."""
+    numbers: dict[str, str] = {}
+
+    def name(match: re.Match[str]) -> str:
+        return numbers.setdefault(match[0], f'"p{1001 + len(numbers)}"')
+
+    pattern = re.compile(r'"p[0-9]{4,9}"')
+    script = pattern.sub(name, script)
+    return script, {key: pattern.sub(name, div) for key, div in divs.items()}
 
 
 def table(

@@ -28,8 +28,8 @@ def spec_digest(spec: Spec) -> str:
     return hashlib.sha256(canonical_json(spec).encode()).hexdigest()
 
 
-def run_id(spec: Spec, profile_content: str, engine_version: str) -> str:
-    """Name of the run of a spec (with its seed) on a machine profile: ``r-`` and 16 hex digits.
+def run_digest(spec: Spec, profile_content: str, engine_version: str) -> str:
+    """SHA-256 of all that decides a run's result, 64 hex digits.
 
     Args:
         profile_content: canonical text of the profile that the run uses.
@@ -38,4 +38,9 @@ def run_id(spec: Spec, profile_content: str, engine_version: str) -> str:
     parts = json.dumps(
         [canonical_json(spec), profile_content, engine_version]
     )  # JSON: no part can run into the next
-    return "r-" + hashlib.sha256(parts.encode()).hexdigest()[:16]
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def run_id(spec: Spec, profile_content: str, engine_version: str) -> str:
+    """Name of the run of a spec (with its seed) on a machine profile: ``r-`` and 16 hex digits of its digest."""
+    return "r-" + run_digest(spec, profile_content, engine_version)[:16]

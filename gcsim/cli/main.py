@@ -19,6 +19,8 @@ COMMANDS = {
     "bench": "gcsim.cli.bench",
     "sweep": "gcsim.cli.sweep",
     "report": "gcsim.cli.report",
+    "compare": "gcsim.cli.compare",
+    "export": "gcsim.cli.export",
     "names": "gcsim.cli.names",
     "version": "gcsim.cli.version",
 }

@@ -233,6 +233,19 @@ class SweepResult:
             for replication, name in enumerate(point.run_ids):
                 yield point, replication, name
 
+    def parts_by_run_id(self, name: str) -> Iterator[pa.Table]:
+        """A table run by run, in the order of run ids, with the sweep's own columns."""
+        planned = sorted(self.runs_in_order(), key=lambda run: run[2])
+        for point, replication, run_id in planned:
+            if run_id in self.runs and name in self.runs[run_id].tables:
+                path = self.runs[run_id].tables[name].paths[0]
+                yield Table(name, (path,), (self.constants_of(point, replication),)).to_arrow()
+
+    def verify(self) -> None:
+        """Read every file of every run and compare its SHA-256; DatasetError on the first that differs."""
+        for run in self.runs.values():
+            run.verify()
+
     def _tables(self) -> dict[str, Table]:
         names: dict[str, list[tuple[Path, Constants]]] = {}
         for point, replication, run_id in self.runs_in_order():

@@ -157,7 +157,7 @@ def pause_figure(tables: Tables, x_range: Any) -> Any:
     """Each stop of the world by its duration, on a logarithmic axis."""
     read = tables["pauses"].to_arrow(["kind", "start_ns", "stopping_ns", "duration_ns"])
     durations = read["duration_ns"].to_numpy()
-    low, high = _log_range(durations)
+    low, high = log_range(durations)
     fig = time_figure(
         x_range, height=170, y_axis_type="log", y_range=Range1d(low, high), y_axis_label="pause"
     )
@@ -199,7 +199,7 @@ def time_on_log_axis(axis: Any, low: float, high: float) -> None:
     axis.formatter = CustomJSTickFormatter(code=NS_TICKS)
 
 
-def _log_range(values: Any) -> tuple[float, float]:
+def log_range(values: Any) -> tuple[float, float]:
     """Whole decades around positive values."""
     positive = values[values > 0]
     if not positive.size:
@@ -287,7 +287,7 @@ def latency_time_figure(tables: Tables, x_range: Any) -> Any | None:
     start, end, quantiles = extract.latency_over_time(tables, fractions)
     if not start.size:
         return None
-    low, high = _log_range(np.concatenate(quantiles))
+    low, high = log_range(np.concatenate(quantiles))
     fig = time_figure(
         x_range, height=200, y_axis_type="log", y_range=Range1d(low, high), y_axis_label="latency"
     )
@@ -364,7 +364,7 @@ def latency_figure(counts: Mapping[str, Any]) -> Any | None:
         curves = {"all requests": extract.percentile_curve(sum(counts.values())), **curves}
     if not any(len(x) for x, _ in curves.values()):
         return None
-    low, high = _log_range(np.concatenate([y for _, y in curves.values()]))
+    low, high = log_range(np.concatenate([y for _, y in curves.values()]))
     right = max(float(x[-1]) for x, _ in curves.values() if len(x)) * 1.02
     fig = new_figure(
         height=360,

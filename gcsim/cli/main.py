@@ -30,6 +30,10 @@ COMMANDS = {
     "download": "gcsim.cli.download",
     "prune": "gcsim.cli.prune",
     "db": "gcsim.cli.db",
+    "sweep": "gcsim.cli.sweep",
+    "report": "gcsim.cli.report",
+    "compare": "gcsim.cli.compare",
+    "export": "gcsim.cli.export",
     "names": "gcsim.cli.names",
     "version": "gcsim.cli.version",
 }
@@ -69,7 +73,8 @@ class _Group(click.Group):
 @click.group(
     cls=_Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 ok, 1 run failed, 2 usage or bad spec, 3 server unreachable, 99 a threshold of the spec failed, 130 interrupted."
+    epilog="Exit codes: 0 ok, 1 run failed, 2 usage or bad spec, 3 server unreachable, 4 some runs of a sweep failed,"
+    " 99 a threshold of the spec failed, 130 interrupted."
     ' Completion: eval "$(_GCSIM_COMPLETE=bash_source gcsim)".',
 )
 def cli() -> None:

@@ -20,4 +20,9 @@ The layout of a data directory::
     .staging/<run>.<n>/      what attempt n of a run is writing; emptied when a coordinator starts
 
 A sweep's points are ordinary runs with `sweep_id` and `point` set: one code path.
+
+``axes`` reads what varies from the command line's words, and ``plan`` expands it into ordered points with stable ids and
+the seeds of their replications: a pure function, so that whoever executes it, in whatever order and with however many
+workers, gets the same tables.  ``executor`` says what an executor has to do (five methods); the local one is a store and a
+supervisor in the sweep's own directory.  ``execute`` drives an executor through a plan and resumes one that was killed.
 """

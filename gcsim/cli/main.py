@@ -16,6 +16,8 @@ COMMANDS = {
     "schema": "gcsim.cli.schema",
     "init": "gcsim.cli.init",
     "gctrace": "gcsim.cli.gctrace",
+    "fit": "gcsim.cli.fit",
+    "whatif": "gcsim.cli.whatif",
     "bench": "gcsim.cli.bench",
     "names": "gcsim.cli.names",
     "version": "gcsim.cli.version",

@@ -15,6 +15,7 @@ is missing; a few rounds are enough, since each parameter has its own figure.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import statistics
@@ -81,15 +82,21 @@ def fit(log: Log, *, override: Settings | None = None, cores: int | None = None)
         seen = moments(runs)
     except ValueError as error:
         raise SpecError(
-            [Problem(log.name, message=str(error), remedy="give a log with more cycles in a row")], source="trace"
+            [Problem(log.name, message=str(error), remedy="give a log with more cycles in a row")],
+            source="trace",
         ) from error
     settings = _settings(log, runs, override or Settings(), notes)
-    assert settings.go and settings.gogc is not None and settings.gomaxprocs and settings.gomemlimit_bytes
+    assert settings.go
+    assert settings.gogc is not None
+    assert settings.gomaxprocs
+    assert settings.gomemlimit_bytes
     roots = _roots(runs, settings)
     stacks, globals_ = _split_roots(log, roots)
     scannable = _scannable(log, seen)
     if scannable is None:
-        notes.append(f"scannable share of the heap assumed: {SCANNABLE_FRAC:.0%} (gcpacertrace would show it)")
+        notes.append(
+            f"scannable share of the heap assumed: {SCANNABLE_FRAC:.0%} (gcpacertrace would show it)"
+        )
     load: Literal["closed", "open"] = "closed" if seen.idle_share.value < BUSY_IDLE_SHARE else "open"
     procs = settings.gomaxprocs
     busy = procs if load == "closed" else max(0.02, procs * (1 - seen.gc_share.value - seen.idle_share.value))
@@ -144,7 +151,9 @@ def _settings(log: Log, runs: Sequence[Sequence[Cycle]], override: Settings, not
     if limit is None:
         limit = "off"
         notes.append("GOMEMLIMIT assumed: off (--gomemlimit)")
-    return Settings(go=go, gogc=gogc, gomemlimit_bytes=limit, gomaxprocs=override.gomaxprocs or last.gomaxprocs)
+    return Settings(
+        go=go, gogc=gogc, gomemlimit_bytes=limit, gomaxprocs=override.gomaxprocs or last.gomaxprocs
+    )
 
 
 def infer_gogc(cycles: Sequence[Observed]) -> int | None:
@@ -153,7 +162,7 @@ def infer_gogc(cycles: Sequence[Observed]) -> int | None:
     A goal is marked + (marked + stacks + globals) * GOGC / 100, and no less than 4 MiB * GOGC / 100.
     """
     ratios, floors = list[float](), list[float]()
-    for a, b in zip(cycles, cycles[1:], strict=False):
+    for a, b in itertools.pairwise(cycles):
         if not b.follows:
             continue
         marked, goal = a.line.heap_marked_bytes.middle, b.line.heap_goal_bytes.middle
@@ -193,7 +202,7 @@ def _roots(runs: Sequence[Sequence[Cycle]], settings: Settings) -> Estimate | No
     values = [
         (b.heap_goal_bytes - a.heap_marked_bytes) * 100 / gogc - a.heap_marked_bytes
         for run in runs
-        for a, b in zip(run, run[1:], strict=False)
+        for a, b in itertools.pairwise(run)
         if b.follows and b.heap_goal_bytes > floor + 1.5 * MIB
     ]
     if len(values) < 3:
@@ -207,7 +216,9 @@ def _roots(runs: Sequence[Sequence[Cycle]], settings: Settings) -> Estimate | No
 
 def _split_roots(log: Log, roots: Estimate | None) -> tuple[float, float]:
     """Stacks and globals, bytes: exact from gcpacertrace, else by goal within what gctrace prints."""
-    exact = [c.pacer for c in log.cycles if c.pacer is not None and c.pacer.globals_scan_work_bytes is not None]
+    exact = [
+        c.pacer for c in log.cycles if c.pacer is not None and c.pacer.globals_scan_work_bytes is not None
+    ]
     if exact:
         stacks = statistics.median(float(p.stack_scan_work_bytes or 0) for p in exact)
         return stacks, statistics.median(float(p.globals_scan_work_bytes or 0) for p in exact)

@@ -131,10 +131,14 @@ def processes_of(text: str) -> tuple[ProcessLog, ...]:
             if not same:
                 runs.append([])
             matches = end is not None and (
-                line.heap_end_bytes.low - (1 << 20) <= end.heap_end_bytes <= line.heap_end_bytes.high + (1 << 20)
+                line.heap_end_bytes.low - (1 << 20)
+                <= end.heap_end_bytes
+                <= line.heap_end_bytes.high + (1 << 20)
             )
             runs[-1].append(
-                Observed(line, end if matches else None, same and last is not None and line.cycle == last.cycle + 1)
+                Observed(
+                    line, end if matches else None, same and last is not None and line.cycle == last.cycle + 1
+                )
             )
             end = None
     return tuple(ProcessLog(cycles=tuple(run)) for run in runs)

@@ -8,6 +8,7 @@ either being corrected.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from gcsim.fit.logs import Observed
 from gcsim.runtime.records import CycleRecord
 from gcsim.units import MIB
 
-SETTLED_FRAC = 0.7  # assumed: a heap of less live than this share of the later ones' median is still being built
+SETTLED_FRAC = (
+    0.7  # assumed: a heap of less live than this share of the later ones' median is still being built
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,7 @@ def moments(runs: Sequence[Sequence[Cycle]], *, rounded: bool = True) -> Moments
     """
     cycles = [c for run in runs for c in run]
     marked = [c for c in cycles if not c.forced] or cycles
-    pairs = [(a, b) for run in runs for a, b in zip(run, run[1:], strict=False) if b.follows]
+    pairs = [(a, b) for run in runs for a, b in itertools.pairwise(run) if b.follows]
     pairs = [(a, b) for a, b in pairs if b.start_ns > a.end_ns]
     if not pairs:
         raise ValueError("no two cycles follow one another")
@@ -172,7 +175,9 @@ def moments(runs: Sequence[Sequence[Cycle]], *, rounded: bool = True) -> Moments
     return Moments(
         cycles=len(cycles),
         alloc_per_ns=_ratio(
-            [b.heap_start_bytes - a.heap_marked_bytes for a, b in pairs], [b.start_ns - a.end_ns for a, b in pairs], step
+            [b.heap_start_bytes - a.heap_marked_bytes for a, b in pairs],
+            [b.start_ns - a.end_ns for a, b in pairs],
+            step,
         ),
         mark_alloc_per_ns=_ratio(
             [c.heap_end_bytes - c.heap_start_bytes for c in marked], [c.mark_ns for c in marked], step
@@ -183,11 +188,13 @@ def moments(runs: Sequence[Sequence[Cycle]], *, rounded: bool = True) -> Moments
         sweep_term_ns=_mean([c.sweep_term_ns for c in marked]),
         mark_term_ns=_mean([c.mark_term_ns for c in marked]),
         gc_share=_ratio(
-            [c.assist_cpu_ns + c.background_cpu_ns for c in marked], [c.mark_ns * c.gomaxprocs for c in marked]
+            [c.assist_cpu_ns + c.background_cpu_ns for c in marked],
+            [c.mark_ns * c.gomaxprocs for c in marked],
         ),
         idle_share=_ratio([c.idle_cpu_ns for c in marked], [c.mark_ns * c.gomaxprocs for c in marked]),
         assist_share=_ratio(
-            [c.assist_cpu_ns for c in marked], [max(1.0, c.assist_cpu_ns + c.background_cpu_ns) for c in marked]
+            [c.assist_cpu_ns for c in marked],
+            [max(1.0, c.assist_cpu_ns + c.background_cpu_ns) for c in marked],
         ),
     )
 

@@ -30,7 +30,9 @@ STACK_BYTES = 4096
 SCANNABLE_FRAC = 0.5
 
 # Constants that scale together with what the log shows.
-_MARK = tuple(name for name in CONSTANTS if name.startswith("mark_") and "mutator" not in name and "frac" not in name)
+_MARK = tuple(
+    name for name in CONSTANTS if name.startswith("mark_") and "mutator" not in name and "frac" not in name
+)
 _SLOWDOWN = ("mark_mutator_slowdown_frac", "mark_mutator_contention_frac")
 _STOP = ("stw_stop_ns", "stw_mark_term_ns")
 _SWEEP_TERM = ("stw_sweep_term_ns",)

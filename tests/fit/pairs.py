@@ -90,9 +90,13 @@ def _job(job: tuple[Path, list[Path]]) -> list[Pair]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--from", dest="sources", default="gogc(50|100|400)$", help="records to fit on (a pattern)")
+    parser.add_argument(
+        "--from", dest="sources", default="gogc(50|100|400)$", help="records to fit on (a pattern)"
+    )
     parser.add_argument("--program", default="", help="only programs with this in their name")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     args = parser.parse_args()

@@ -19,6 +19,8 @@ COMMANDS = {
     "gctrace": "gcsim.cli.gctrace",
     "trace": "gcsim.cli.trace",
     "benchfmt": "gcsim.cli.benchfmt",
+    "fit": "gcsim.cli.fit",
+    "whatif": "gcsim.cli.whatif",
     "bench": "gcsim.cli.bench",
     "serve": "gcsim.cli.serve",
     "submit": "gcsim.cli.submit",

@@ -15,6 +15,8 @@ COMMANDS = {
     "validate-spec": "gcsim.cli.validate_spec",
     "schema": "gcsim.cli.schema",
     "init": "gcsim.cli.init",
+    "predict": "gcsim.cli.predict",
+    "validate": "gcsim.cli.validate",
     "gctrace": "gcsim.cli.gctrace",
     "bench": "gcsim.cli.bench",
     "names": "gcsim.cli.names",

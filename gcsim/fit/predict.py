@@ -187,7 +187,11 @@ def predict(
         seeds: simulations of each case.
         jobs: processes; 1 works in this one.
         progress: called after each case, in order.
+    Raises:
+        SpecError: no such profile.  A case that cannot be simulated raises nothing; see `Prediction`.
     """
+    if profile is not None:
+        load_profile(profile)
     cases = [Case.of(record) for record in records]
     predictions = list[Prediction]()
     for prediction in _predictions(cases, profile, seeds, min(jobs, len(cases))):

@@ -59,7 +59,7 @@ def test_program_that_fails_is_an_error_with_its_words(tmp_path: Path) -> None:
     program = tmp_path / "workload"
     program.write_text("#!/bin/sh\necho no memory >&2\nexit 3\n")
     program.chmod(0o755)
-    with pytest.raises(RunError, match="cannot run small-service: .* ended with 3: no memory"):
+    with pytest.raises(RunError, match=r"cannot run small-service: .* ended with 3: no memory"):
         run_program(program, SERVICE, {"procs": 1}, repeats=1)
 
 

@@ -13,6 +13,8 @@ from rich.table import Table
 from gcsim.cli import exit_codes
 from gcsim.cli.output import stdout_console
 from gcsim.cli.predict import case_progress, report_failures, simulation_options
+from gcsim.cli.validate_live import validate_live
+from gcsim.fit.accuracy import write_report
 from gcsim.fit.compare import Comparison, Errors, Validation, validate
 from gcsim.fit.measured import METRICS, ComparedMetric
 from gcsim.fit.predict import predict
@@ -21,6 +23,29 @@ from gcsim.fit.records import read_records
 
 @click.command("validate")
 @click.argument("record", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--live", is_flag=True, help="Run the spec in a .yaml file for real, here and now, as a Go program."
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(1, 100),
+    default=3,
+    show_default=True,
+    help="With --live: runs of the Go program.",
+)
+@click.option(
+    "--go", metavar="PATH", help="With --live: the go command. [default: on PATH, else of gcsim\\[go]]"
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="With --live: folder for record, curves and picture. [default: live/<case>]",
+)
+@click.option(
+    "--report",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also write a report with tables and pictures to this folder.",
+)
 @simulation_options
 @click.option(
     "--output",
@@ -33,24 +58,46 @@ from gcsim.fit.records import read_records
 def command(
     ctx: click.Context,
     record: tuple[Path, ...],
+    live: bool,
+    repeats: int,
+    go: str | None,
+    out: Path | None,
+    report: Path | None,
     profile: str | None,
     seeds: int,
     jobs: int | None,
     output: str,
 ) -> None:
-    """Compare predictions with what each RECORD measured.
+    """Compare predictions with what each RECORD measured, or, with --live, with a real program run here.
 
     RECORD is a file, or a folder of files, of a recorded run (workload, settings, repeats). Printed are signed
     relative errors per case, and their medians, means and worst beside the noise between repeats and beside the
     formula of the Go GC guide fitted at GOGC=100 of the same program, where such a record is among those given.
     Cases named micro-, from which machine profiles are calibrated, stay out of the sums.
+
+    With --live the argument is a spec: `gcsim validate SPEC.yaml --live` writes and builds a Go program that does what
+    the spec says, runs it, simulates it, and prints and draws both.
     """
+    if live:
+        if len(record) != 1 or record[0].suffix not in (".yaml", ".yml"):
+            raise click.BadParameter("--live takes one spec, a .yaml file", param_hint="RECORD")
+        if report is not None:
+            raise click.BadParameter(
+                "there is no report of a live comparison; see --out", param_hint="--report"
+            )
+        validate_live(record[0], profile=profile, seeds=seeds, repeats=repeats, go=go, out=out, output=output)
+        return
+    specs = [path for path in record if path.suffix in (".yaml", ".yml")]
+    if specs:
+        raise click.BadParameter(f"{specs[0]} is a spec; add --live to run it for real", param_hint="RECORD")
     records = read_records(list(record))
     with case_progress(len(records)) as progress:
         predictions = predict(
             records, profile=profile, seeds=seeds, jobs=jobs or os.cpu_count() or 1, progress=progress
         )
     result = validate(records, predictions)
+    if report is not None and result.cases:
+        write_report(result, report, seeds=seeds)
     if output == "json":
         click.echo(json.dumps(result.as_dict(), indent=2, allow_nan=False))
     elif result.cases:
@@ -81,8 +128,7 @@ def _error_cell(found: Comparison) -> str:
     if found.error_rel is None:
         return "-"
     text = f"{round(100 * found.error_rel, 1) + 0.0:+.1f}"  # + 0.0: no "-0.0"
-    is_off = abs(found.error_rel) > max(0.1, 2 * (found.half_spread_rel or 0.0))
-    return f"[bold]{text}[/bold]" if is_off else text
+    return f"[bold]{text}[/bold]" if found.is_off else text
 
 
 def _summary_table(result: Validation) -> Table:

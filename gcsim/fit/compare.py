@@ -30,6 +30,11 @@ class Comparison:
     half_spread_rel: float | None
     error_rel: float | None
 
+    @property
+    def is_off(self) -> bool:
+        """Whether the error is more than a tenth and more than the repeats differ from each other."""
+        return abs(self.error_rel or 0.0) > max(0.1, 2 * (self.half_spread_rel or 0.0))
+
 
 def error_rel(name: str, predicted: Number | None, measured: Number | None) -> float | None:
     """The signed relative error of a metric.

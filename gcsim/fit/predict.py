@@ -154,6 +154,11 @@ def predict_spec(spec: Spec, *, profile: str | None = None, seeds: int = DEFAULT
     A metric that some simulation lacks (no collection, no request) is the median over the others.
     """
     runs = [measure_simulation(spec, seed=spec.run.seed + number, profile=profile) for number in range(seeds)]
+    return median_metrics(runs)
+
+
+def median_metrics(runs: Sequence[Metrics]) -> Metrics:
+    """The median of each metric over runs, of those that have it."""
     return {metric.name: _median([run[metric.name] for run in runs]) for metric in METRICS}
 
 

@@ -46,6 +46,7 @@ from gcsim.fit.records import read_records
     type=click.Path(file_okay=False, path_type=Path),
     help="Also write a report with tables and pictures to this folder.",
 )
+@click.option("--skip-micro", is_flag=True, help="Leave out cases named micro-.")
 @simulation_options
 @click.option(
     "--output",
@@ -63,6 +64,7 @@ def command(
     go: str | None,
     out: Path | None,
     report: Path | None,
+    skip_micro: bool,
     profile: str | None,
     seeds: int,
     jobs: int | None,
@@ -90,7 +92,7 @@ def command(
     specs = [path for path in record if path.suffix in (".yaml", ".yml")]
     if specs:
         raise click.BadParameter(f"{specs[0]} is a spec; add --live to run it for real", param_hint="RECORD")
-    records = read_records(list(record))
+    records = [r for r in read_records(list(record)) if not (skip_micro and r.is_micro)]
     with case_progress(len(records)) as progress:
         predictions = predict(
             records, profile=profile, seeds=seeds, jobs=jobs or os.cpu_count() or 1, progress=progress
@@ -147,7 +149,7 @@ def _summary_table(result: Validation) -> Table:
     if formula:
         table.add_column(f"on {n_formula} of them", justify="right", no_wrap=True)
         table.add_column("formula there", justify="right", no_wrap=True)
-    table.add_column("worst case", no_wrap=True, style="dim")
+    table.add_column("worst case", no_wrap=True, style="dim", min_width=30)
     for metric in METRICS:
         name = metric.name
         if name not in errors:
@@ -161,7 +163,7 @@ def _summary_table(result: Validation) -> Table:
         ]
         if formula:
             cells += [_median_mean(beside, name, formula), _median_mean(formula, name, formula)]
-        table.add_row(name, *cells, found.worst_case if found.worst else "-")
+        table.add_row(metric.short, *cells, found.worst_case if found.worst else "-")
     if formula:
         table.caption = (
             "formula: of the Go GC guide, fitted at GOGC=100 of the same program; median / mean. "

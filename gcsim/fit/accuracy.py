@@ -67,7 +67,7 @@ def report_text(result: Validation, *, seeds: int) -> str:
         f"{_count(len(checked), 'recorded case')} of real Go programs, each predicted from its workload's description "
         f"and the machine profile alone (median of {_count(seeds, 'simulation')}), against the median of the recorded "
         "repeats. No profile is fitted to these programs. Made by",
-        "```\ngcsim validate RECORDS --report results/accuracy\n```",
+        "```\ngcsim validate RECORDS --skip-micro --report results/accuracy\n```",
         "where RECORDS is the folder of the recorded cases. All numbers, by case: `errors.json`.",
         "![errors by metric](summary.png)",
         "## By metric",
@@ -79,7 +79,7 @@ def report_text(result: Validation, *, seeds: int) -> str:
         _metric_table(result, covered),
         *_weak(result),
         "## By case",
-        "![predicted over measured](cases.png)",
+        "![error over measured value](cases.png)",
         "Signed errors in %, predicted against measured; **bold** beyond a tenth and beyond the spread of the repeats.",
         _case_table(result, [name for name in METRIC_BY_NAME if not name.startswith("mark_")]),
     ]
@@ -130,14 +130,14 @@ def _weak(result: Validation) -> Iterable[str]:
         if name in errors:
             found = errors[name]
             times = max(found.median / middle, found.mean / mean if mean else 0.0)
-            if times > 1:
+            if round(times, 2) > 1:
                 missed.append((times, name))
     met = [name for name in TARGETS if name in errors and name not in {missing for _, missing in missed}]
     if met:
         yield "Within target (median and mean): " + ", ".join(f"`{name}`" for name in met) + "."
     if missed:
         lines = [
-            f"- `{name}`: {times:.1f} times its target; median {_percent(errors[name].median)} %, mean "
+            f"- `{name}`: {times:.2f} times its target; median {_percent(errors[name].median)} %, mean "
             f"{_percent(errors[name].mean)} %, worst {_percent(errors[name].worst)} % ({errors[name].worst_case})"
             for times, name in sorted(missed, reverse=True)
         ]

@@ -168,7 +168,7 @@ def summary_picture(result: Validation) -> bytes:
     axes.set_yscale("log")
     axes.set_ylim(_LEAST * 0.8, None)
     ticks = [0.001, 0.01, 0.03, 0.1, 0.3, 1, 3, 10]
-    axes.set_yticks(ticks, ["≤ 0.1 %", "1 %", "3 %", "10 %", "30 %", "100 %", "×4", "×11"])
+    axes.set_yticks(ticks, ["< 0.1 %", "1 %", "3 %", "10 %", "30 %", "100 %", "×4", "×11"])
     axes.set_yticks([], minor=True)
     top = max((max(_absolute_errors(result.checked, name), default=0.0) for name in names), default=1.0)
     axes.set_ylim(_LEAST * 0.8, max(1.2, top * 1.3))
@@ -212,50 +212,63 @@ def _absolute_errors(rows: Mapping[str, Mapping[str, Comparison]], name: str) ->
     return [abs(error) for error in found if error is not None]
 
 
+_LIMIT = 0.5
+"""Errors beyond are drawn at the edge, as triangles."""
+
+
 def cases_picture(result: Validation, names: tuple[str, ...]) -> bytes:
-    """Predicted over measured, one panel per metric and one dot per checked case, bars as wide as the repeats; PNG.
+    """Signed error over measured size, one panel per metric and one dot per checked case, coloured by program; PNG.
 
     Raises:
         RunError: matplotlib is not installed.
     """
-    columns = 4
+    columns = 3
     rows = -(-len(names) // columns)
-    figure = _figure(12, 3.05 * rows + 0.5)
-    panels = figure.subplots(rows, columns, squeeze=False).flat
+    figure = _figure(12, 2.6 * rows + 0.9)
+    programs = list(dict.fromkeys(case.split("__")[0] for case in result.checked))
+    colours = {program: _PROGRAM_COLOURS[k % len(_PROGRAM_COLOURS)] for k, program in enumerate(programs)}
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, name in zip(panels, names, strict=False):
-        scale, unit = _scale(name)
-        points = [
-            (row[name].measured / scale, row[name].predicted / scale, row[name].half_spread_rel or 0.0)  # type: ignore[operator]
-            for row in result.checked.values()
-            if name in row and row[name].measured and row[name].predicted
-        ]
-        if not points:
-            axes.set_visible(False)
-            continue
-        measured, predicted = [m for m, _, _ in points], [p for _, p, _ in points]
-        bars = [[min(m * s, m * 0.999) for m, _, s in points], [m * s for m, _, s in points]]
-        low, high = min(*measured, *predicted) * 0.7, max(*measured, *predicted) * 1.4
-        axes.fill_between(
-            [low, high], [low * 0.9, high * 0.9], [low * 1.1, high * 1.1], color="#efefef", linewidth=0
-        )
-        axes.plot([low, high], [low, high], color="black", linewidth=0.7)
-        axes.errorbar(
-            measured, predicted, xerr=bars, fmt="o", markersize=3.5, color=SIMULATED, ecolor=REAL,
-            elinewidth=0.9, alpha=0.8,
-        )  # fmt: skip
-        axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
-        axes.set_title(f"{METRIC_BY_NAME[name].short} [{unit}]", loc="left", fontsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(lambda value, _position: f"{value:g}")
-            axis.set_minor_formatter(lambda _value, _position: "")
-    for axes in panels:
+        _draw_errors(axes, result, name, colours)
+    for axes in panels[len(names) :]:
         axes.set_visible(False)
+    for program, colour in colours.items():
+        panels[0].plot([], [], "o", markersize=5, color=colour, label=program)
+    figure.legend(loc="outside lower center", ncols=7, frameon=False)
     figure.suptitle(
-        "Predicted (up) over measured (right), one dot per case; grey: within 10 %, orange: spread of the repeats",
-        fontsize=10, x=0.01, ha="left",
+        "Error of each case over its measured value; bars: spread of the repeats, grey: within 10 %",
+        fontsize=11, fontweight="bold", x=0.01, ha="left",
     )  # fmt: skip
     return _png(figure)
+
+
+def _draw_errors(axes: Any, result: Validation, name: str, colours: Mapping[str, str]) -> None:
+    scale, unit = _scale(name)
+    axes.axhspan(-10, 10, color="#efefef", linewidth=0)
+    axes.axhline(0, color="black", linewidth=0.7)
+    for case, row in result.checked.items():
+        found = row[name]
+        if found.error_rel is None or not found.measured:
+            continue
+        clipped = max(-_LIMIT, min(_LIMIT, found.error_rel))
+        marker = "o" if clipped == found.error_rel else "^" if clipped > 0 else "v"
+        axes.errorbar(
+            found.measured / scale, 100 * clipped, yerr=100 * (found.half_spread_rel or 0.0), fmt=marker, markersize=4,
+            color=colours[case.split("__")[0]], elinewidth=0.7, alpha=0.8,
+        )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_ylim(-104 * _LIMIT, 104 * _LIMIT)
+    axes.yaxis.set_major_formatter(lambda value, _position: f"{value:+g} %" if value else "0")
+    axes.xaxis.set_major_formatter(lambda value, _position: f"{value:,g}")
+    axes.xaxis.set_minor_formatter(lambda _value, _position: "")
+    axes.set_title(f"{METRIC_BY_NAME[name].short} [{unit}]", loc="left", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+_PROGRAM_COLOURS = (
+    "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf",
+    "#08306b", "#7f2704", "#00441b", "#67000d",
+)  # fmt: skip
 
 
 def _scale(name: str) -> tuple[float, str]:

@@ -55,8 +55,8 @@ def validate_live(
         replace_file(directory / "comparison.png", live_picture(result))
     except RunError as error:
         click.echo(f"no picture: {error}", err=True)
-    for disturbance in result.disturbances:
-        click.echo(f"note: {disturbance}", err=True)
+    if result.disturbance:
+        click.echo(f"note: {result.disturbance}", err=True)
     if output == "json":
         click.echo(json.dumps(result.validation.as_dict(), indent=2, allow_nan=False))
     else:

@@ -12,13 +12,14 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 
 from gcsim.fit.compare import Validation, validate
 from gcsim.fit.golive import build_program, case_name, go_release, run_program
-from gcsim.fit.measured import Number
+from gcsim.fit.measured import Number, measured_seconds
 from gcsim.fit.predict import Instrument, Metrics, Prediction, measure_simulation, median_metrics
 from gcsim.fit.records import Record
 from gcsim.fit.workload import LiveWorkload, workload_from_spec
@@ -86,14 +87,19 @@ class LiveResult:
         return self.record.case
 
     @property
-    def disturbances(self) -> tuple[str, ...]:
-        """What disturbed the real runs, in words: others' CPU time and the hypervisor's."""
-        found = []
-        for number, repeat in enumerate(self.record.repeats, 1):
-            lost = float(repeat.get("foreign_cpu_s") or 0) + float(repeat.get("steal_s") or 0)
-            if lost > 0.05 * float(repeat["elapsed_s"]):
-                found.append(f"repeat {number}: other programs or the hypervisor took {lost:.1f} s of CPU")
-        return tuple(found)
+    def disturbance(self) -> str | None:
+        """In words, if others (programs, the hypervisor) took more than a twentieth of a CPU in a median repeat."""
+        lost_s = median(
+            float(repeat.get("foreign_cpu_s") or 0) + float(repeat.get("steal_s") or 0)
+            for repeat in self.record.repeats
+        )
+        seconds = measured_seconds(self.record)
+        if lost_s <= 0.05 * seconds:
+            return None
+        return (
+            f"others took {lost_s:.1f} s of this machine's CPU in runs of {seconds:.1f} s: what was measured of "
+            "throughput, latency, pauses and CPU is not the program's alone; repeat it on a quiet machine"
+        )
 
 
 def plan_live(spec: Spec, *, go: str | Path | None = None) -> LiveWorkload:

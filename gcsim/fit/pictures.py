@@ -58,6 +58,8 @@ def live_picture(result: LiveResult) -> bytes:
     figure = _figure(11, 7.5)
     heap, zoom, latency = figure.subplot_mosaic([["heap", "heap"], ["zoom", "latency"]]).values()
     figure.suptitle(f"{result.case}: predicted and real", fontsize=12, fontweight="bold")
+    if result.disturbance:
+        figure.text(0.99, 0.985, "the machine was busy with others", ha="right", va="top", color="#b00000")
     end_s = max((*result.real_heap.time_s, *result.simulated_heap.time_s, 1e-3))
     _draw_heap(heap, result, (0.0, end_s))
     heap.set_title("heap live over the whole load phase", loc="left")

@@ -34,7 +34,7 @@ from gcsim.fit.records import read_records
     help="With --live: runs of the Go program.",
 )
 @click.option(
-    "--go", metavar="PATH", help="With --live: the go command. [default: on PATH, else of gcsim\\[go]]"
+    "--go", metavar="PATH", help="With --live: the go command. [default: on PATH, else of gcsim[go]]"
 )
 @click.option(
     "--out",

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
-from gcsim.errors import SpecError
+from gcsim.errors import Problem, SpecError
 from gcsim.fit.workload import workload_from_spec
 from gcsim.spec.load import spec_from_dict
+from gcsim.spec.models import Spec
 from gcsim.spec.records import spec_from_record
+from tests.strategies import specs
 
 RECORDED: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "spec" / "data" / "record_headers.json").read_text()
@@ -145,3 +148,18 @@ def test_every_field_that_the_program_cannot_do_is_named(
     else:
         assert found == paths
     assert all(problem.message and problem.remedy for problem in caught.value.problems)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(specs())
+def test_any_spec_is_either_translated_or_refused_by_name(spec: Spec) -> None:
+    refused: tuple[Problem, ...] = ()
+    try:
+        found = workload_from_spec(spec, go=f"{spec.runtime.go}.1", cores=spec.machine.cores)
+    except SpecError as error:
+        refused = error.problems
+    if refused:
+        assert all(problem.path.startswith("$") and problem.remedy for problem in refused)
+    else:
+        again = spec_from_record(found.workload, found.settings)
+        assert workload_from_spec(again, go=found.settings["go"], cores=2).workload == found.workload

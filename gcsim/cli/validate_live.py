@@ -14,7 +14,9 @@ from rich.table import Table
 from gcsim.cli.output import stderr_console, stdout_console
 from gcsim.cli.predict import format_number
 from gcsim.errors import RunError
-from gcsim.fit.live import (
+from gcsim.fit.measured import METRICS
+from gcsim.fit.pictures import live_picture
+from gcsim.fit.side_by_side import (
     LiveResult,
     default_directory,
     plan_live,
@@ -22,8 +24,6 @@ from gcsim.fit.live import (
     run_live,
     write_live,
 )
-from gcsim.fit.measured import METRICS
-from gcsim.fit.pictures import live_picture
 from gcsim.spec.load import load_spec
 
 

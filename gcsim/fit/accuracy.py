@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gcsim.fit.compare import Comparison, Errors, Validation
-from gcsim.fit.live import replace_file
 from gcsim.fit.measured import METRIC_BY_NAME, METRICS
 from gcsim.fit.pictures import cases_picture, summary_picture
+from gcsim.fit.side_by_side import replace_file
 
 # What predictions are meant to reach, (median, mean) of the absolute relative errors; chosen before the first comparison.
 TARGETS: Mapping[str, tuple[float, float | None]] = {

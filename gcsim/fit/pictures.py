@@ -11,8 +11,8 @@ from typing import Any
 
 from gcsim.errors import RunError
 from gcsim.fit.compare import Comparison, Validation
-from gcsim.fit.live import LiveResult, Sawtooth
 from gcsim.fit.measured import METRIC_BY_NAME
+from gcsim.fit.side_by_side import LiveResult, Sawtooth
 from gcsim.units import MIB, MS, US
 
 SIMULATED, REAL, FORMULA = "#1f6fb4", "#e07b00", "#9a9a9a"

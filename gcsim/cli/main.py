@@ -16,6 +16,8 @@ COMMANDS = {
     "schema": "gcsim.cli.schema",
     "init": "gcsim.cli.init",
     "escape": "gcsim.cli.escape",
+    "predict": "gcsim.cli.predict",
+    "validate": "gcsim.cli.validate",
     "gctrace": "gcsim.cli.gctrace",
     "trace": "gcsim.cli.trace",
     "benchfmt": "gcsim.cli.benchfmt",

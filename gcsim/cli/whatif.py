@@ -13,9 +13,9 @@ from rich.table import Table
 from gcsim.cli.logs import log_settings, parse_gogc, parse_limit, parse_list
 from gcsim.cli.output import stdout_console
 from gcsim.errors import Problem, SpecError
+from gcsim.fit.forecast import Range, own_settings
 from gcsim.fit.infer import Fit, fit
 from gcsim.fit.logs import Log, read_log
-from gcsim.fit.predict import Range, own_settings
 from gcsim.fit.whatif import Comparison, Row, compare, comparisons_json, grid, mib, rows_json, whatif
 from gcsim.units import MIB
 

@@ -1,190 +1,225 @@
-"""What a fitted service would do under other settings: simulations of it, over seeds and over what the log leaves open.
+"""Predictions of recorded runs: simulate a record's workload and settings, measure as the record was measured.
 
-Each seed after the first also draws the parameters anew within their uncertainty, so that the interval over seeds has
-both: chance of the run, and what the log does not pin down.
+A prediction starts from what the program does and the machine profile alone.  What was measured is not even handed to
+the code that predicts (`Case` has no room for it).
+
+The measuring mirrors the real instrument, so that the comparison is of the same things:
+
+* a collection counts if it *ends* in the load phase: the runtime counts, prints its trace line and updates
+  /cpu/classes when mark termination is over.  CPU times therefore cover whole collections;
+* heap sizes are floored to MiB before averaging, as a trace line prints them;
+* pauses are those of the whole life of the process, start-up included, in the runtime's own coarse buckets.
 """
 
 from __future__ import annotations
 
-import math
-import multiprocessing
-import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from statistics import fmean, median
+from typing import Any
 
-import numpy as np
+from gcsim.datasets.recorders import Tee
+from gcsim.datasets.summary import SummaryAccumulator
+from gcsim.errors import GcsimError
+from gcsim.fit.measured import METRICS, Number
+from gcsim.fit.records import Record
+from gcsim.interop.time_histogram import quantiles_ns
+from gcsim.runtime import simulate
+from gcsim.runtime.records import CycleRecord, PauseRecord, PhaseChange, Recorder
+from gcsim.spec.models import Spec
+from gcsim.spec.profile import load_profile
+from gcsim.spec.records import spec_from_record
+from gcsim.units import MIB
 
-from gcsim.fit.infer import Fit
-from gcsim.fit.logs import Gogc
-from gcsim.fit.service import Service
-from gcsim.fit.simulation import run_service
-from gcsim.fit.window import Figures, of_simulated
-from gcsim.units import MIB, S
+DEFAULT_SEEDS = 3
+"""As many as a recorded case usually has repeats; a prediction is the median over them, as a measurement is."""
 
-MAX_CYCLES = 60  # settled cycles simulated; the rest of a longer window is more of the same
-MAX_NS = 60 * S
-MIN_NS = 300_000_000
+Metrics = dict[str, Number | None]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """One combination asked about."""
-
-    gogc: Gogc
-    gomemlimit_bytes: int | Literal["off"]
-    gomaxprocs: int
-
-    @property
-    def text(self) -> str:
-        """As environment variables."""
-        limit = self.gomemlimit_bytes
-        shown = "off" if limit == "off" else f"{limit / MIB:g}MiB"
-        return f"GOGC={self.gogc} GOMEMLIMIT={shown} GOMAXPROCS={self.gomaxprocs}"
-
-
-def own_settings(service: Service) -> Settings:
-    """What the log ran under."""
-    return Settings(
-        gogc=service.gogc, gomemlimit_bytes=service.gomemlimit_bytes, gomaxprocs=service.gomaxprocs
-    )
+_HEAPS = {
+    "heap_start_bytes_mean": "heap_start_bytes",
+    "heap_peak_bytes_mean": "heap_end_bytes",
+    "heap_marked_bytes_mean": "heap_marked_bytes",
+    "heap_goal_bytes_mean": "heap_goal_bytes",
+}
+_FROM_SUMMARY = (
+    "throughput_rps",
+    "latency_ns_p50",
+    "latency_ns_p90",
+    "latency_ns_p99",
+    "latency_ns_p999",
+    "memory_end_bytes",
+)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """One simulation's figures.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What is to be predicted: a record without its measurements."""
 
-    Attributes:
-        figures: over the window.
-        memory_peak_bytes: most memory held by the runtime (sys less released).
-        gc_cpu_frac: CPU of the collector, idle workers included, over all P time.
-        alloc_per_s: bytes allocated per second in the load phase: what the program gets done.
-        latency_p50_ns, latency_p99_ns: of the fitted service's requests.
-        limiter_share: cycles that ended with the GC CPU limiter on.
-        live_bytes: reachable at mark start, mean.
+    name: str
+    workload: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, record: Record) -> Case:
+        """The case of a record."""
+        return cls(name=record.case, workload=dict(record.workload), settings=dict(record.settings))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """The compared metrics of one case, in the order of `METRICS`; or, if it cannot be simulated, why not."""
+
+    case: str
+    metrics: Metrics
+    error: str | None = None
+
+
+class Instrument:
+    """The part of a `Recorder` that measures collections and pauses as the record's program does."""
+
+    def __init__(self) -> None:
+        self._load_start_ns: int | None = None
+        self.cycles: list[CycleRecord] = []
+        """Those that ended in the load phase."""
+        self.pauses_ns: list[int] = []
+        """Both pauses of every collection since process start."""
+
+    def phase(self, rec: PhaseChange) -> None:
+        """Remembers when the load phase began."""
+        if rec.phase == "load":
+            self._load_start_ns = rec.time_ns
+
+    def cycle(self, rec: CycleRecord) -> None:
+        """Keeps it if it ended in the load phase."""
+        if self._load_start_ns is not None and rec.end_ns >= self._load_start_ns:
+            self.cycles.append(rec)
+
+    def pause(self, rec: PauseRecord) -> None:
+        """Keeps the collector's own: /sched/pauses/total/gc."""
+        if rec.kind != "other":
+            self.pauses_ns.append(rec.duration_ns)
+
+    def __getattr__(self, name: str) -> Callable[[Any], None]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda _rec: None  # what the comparison does not need
+
+    def metrics(self) -> Metrics:
+        """What it measured."""
+        cycles = self.cycles
+        assist = sum(cycle.assist_cpu_ns for cycle in cycles)
+        background = sum(cycle.dedicated_cpu_ns + cycle.fractional_cpu_ns for cycle in cycles)
+        idle = sum(cycle.idle_cpu_ns for cycle in cycles)
+        pauses = quantiles_ns(self.pauses_ns, (0.5, 0.99)) or (None, None)
+        return {
+            "num_gc": len(cycles),
+            **{
+                name: fmean(getattr(cycle, field) // MIB * MIB for cycle in cycles) if cycles else None
+                for name, field in _HEAPS.items()
+            },
+            "gc_cpu_ns": assist + background + idle + sum(cycle.stw_cpu_ns for cycle in cycles),
+            "mark_assist_cpu_ns": assist,
+            "mark_background_cpu_ns": background,
+            "mark_idle_cpu_ns": idle,
+            "stw_pause_ns_p50": pauses[0],
+            "stw_pause_ns_p99": pauses[1],
+        }
+
+
+def measure_simulation(
+    spec: Spec, *, seed: int, profile: str | None = None, also: Sequence[Recorder] = ()
+) -> Metrics:
+    """Simulate a spec once and measure it as a record is measured.
+
+    Args:
+        profile: machine profile instead of the spec's, by name or path.
+        also: receive every row too.
+    Raises:
+        GcsimError: it cannot be simulated.
     """
-
-    figures: Figures
-    memory_peak_bytes: float
-    gc_cpu_frac: float
-    alloc_per_s: float
-    latency_p50_ns: float
-    latency_p99_ns: float
-    limiter_share: float
-    live_bytes: float
+    constants = load_profile(profile or spec.machine.profile, spec.runtime.go)
+    summary, instrument = SummaryAccumulator(), Instrument()
+    simulate(spec, seed=seed, profile=constants, recorder=Tee(summary, instrument, *also))
+    summarised = summary.metrics()
+    found = instrument.metrics() | {name: summarised[name] for name in _FROM_SUMMARY}
+    return {metric.name: found[metric.name] for metric in METRICS}
 
 
-@dataclass(frozen=True)
-class Task:
-    """One simulation to run."""
+def predict_spec(spec: Spec, *, profile: str | None = None, seeds: int = DEFAULT_SEEDS) -> Metrics:
+    """The median of each metric over `seeds` simulations, the spec's own seed and those after it.
 
-    service: Service
-    settings: Settings
-    window_ns: float
-    start_up: bool
-    seed: int
+    A metric that some simulation lacks (no collection, no request) is the median over the others.
+    """
+    runs = [measure_simulation(spec, seed=spec.run.seed + number, profile=profile) for number in range(seeds)]
+    return median_metrics(runs)
 
 
-def tasks(fit: Fit, settings: Settings, *, window_ns: float, start_up: bool, seeds: int) -> list[Task]:
-    """The simulations of one combination."""
-    return [
-        Task(fit.service if seed == 1 else _varied(fit, seed), settings, window_ns, start_up, seed)
-        for seed in range(1, seeds + 1)
-    ]
+def median_metrics(runs: Sequence[Metrics]) -> Metrics:
+    """The median of each metric over runs, of those that have it."""
+    return {metric.name: _median([run[metric.name] for run in runs]) for metric in METRICS}
 
 
-def _varied(fit: Fit, seed: int) -> Service:
-    """The service with its parameters drawn within their standard errors."""
-    rng = np.random.default_rng([20, seed])
-    seen, service = fit.observed, fit.service
-    z = rng.standard_normal(3)
-
-    def factor(value: float, error: float, z: float) -> float:
-        return math.exp(z * min(0.5, error / value)) if value > 0 else 1.0
-
-    speed = factor(seen.alloc_per_ns.value, seen.alloc_per_ns.error, float(z[0]))
-    return replace(
-        service,
-        request_cpu_ns=service.request_cpu_ns / speed if service.load == "closed" else service.request_cpu_ns,
-        rate_per_s=service.rate_per_s * speed,
-        live_bytes=max(0.0, service.live_bytes + float(z[1]) * seen.live_bytes.error),
-        mark_factor=service.mark_factor * factor(seen.mark_cpu_ns.value, seen.mark_cpu_ns.error, float(z[2])),
-    )
+def predict_case(case: Case, *, profile: str | None = None, seeds: int = DEFAULT_SEEDS) -> Prediction:
+    """Predict one case; one that cannot be simulated becomes a prediction with an error."""
+    try:
+        spec = spec_from_record(case.workload, case.settings)
+        return Prediction(case=case.name, metrics=predict_spec(spec, profile=profile, seeds=seeds))
+    except GcsimError as error:
+        return Prediction(case=case.name, metrics={}, error=str(error))
+    except KeyError as error:
+        message = f"workload or settings have no field {error}; record it again or add the field"
+        return Prediction(case=case.name, metrics={}, error=message)
+    except (TypeError, ValueError, AttributeError) as error:
+        message = f"workload or settings are not of a recorded program: {error}"
+        return Prediction(case=case.name, metrics={}, error=message)
 
 
-def run_task(task: Task) -> Outcome:
-    """Simulate one task."""
-    service = replace(
-        task.service,
-        gogc=task.settings.gogc,
-        gomemlimit_bytes=task.settings.gomemlimit_bytes,
-        gomaxprocs=task.settings.gomaxprocs,
-    )
-    if service.load == "closed" and task.settings.gomaxprocs != task.service.gomaxprocs:
-        service = replace(service, cores=max(service.cores, task.settings.gomaxprocs))
-    duration = simulated_ns(service, task.window_ns)
-    spec = service.spec(duration_ns=duration, seed=task.seed)
-    done = run_service(spec, task.service.profile("fit"))
-    summary = done.summary
-    loaded = done.load_cycles
-    return Outcome(
-        figures=of_simulated(done, window_ns=task.window_ns, start_up=task.start_up),
-        memory_peak_bytes=float(summary["memory_peak_bytes"] or 0),
-        gc_cpu_frac=float(summary["gc_cpu_frac"] or 0.0),
-        alloc_per_s=float(summary["alloc_bytes"] or 0) / float(summary["duration_s"] or 1.0),
-        latency_p50_ns=float(summary["latency_ns_p50"] or 0),
-        latency_p99_ns=float(summary["latency_ns_p99"] or 0),
-        limiter_share=float(summary["num_limited_gc"] or 0) / max(1, len(loaded)),
-        live_bytes=sum(c.live_bytes for c in loaded) / len(loaded) if loaded else service.live_bytes,
-    )
+def predict(
+    records: Iterable[Record],
+    *,
+    profile: str | None = None,
+    seeds: int = DEFAULT_SEEDS,
+    jobs: int = 1,
+    progress: Callable[[Prediction], None] | None = None,
+) -> list[Prediction]:
+    """Predict every record, in their order, whatever the number of jobs.
+
+    Args:
+        profile: machine profile instead of the one of the record's machine and release, by name or path.
+        seeds: simulations of each case.
+        jobs: processes; 1 works in this one.
+        progress: called after each case, in order.
+    Raises:
+        SpecError: no such profile.  A case that cannot be simulated raises nothing; see `Prediction`.
+    """
+    if profile is not None:
+        load_profile(profile)
+    cases = [Case.of(record) for record in records]
+    predictions = list[Prediction]()
+    for prediction in _predictions(cases, profile, seeds, min(jobs, len(cases))):
+        predictions.append(prediction)
+        if progress is not None:
+            progress(prediction)
+    return predictions
 
 
-def simulated_ns(service: Service, window_ns: float) -> int:
-    """How long to simulate: the window, unless `MAX_CYCLES` cycles are over sooner."""
-    percent = service.gogc if service.gogc != "off" else math.inf
-    base = service.live_bytes + service.stacks_bytes + service.globals_bytes
-    room = max(4 * MIB * percent / 100, base * percent / 100)
-    if service.gomemlimit_bytes != "off":
-        room = min(room, max(MIB, service.gomemlimit_bytes - service.live_bytes))
-    per_ns = (
-        service.rate_per_s * service.request_bytes / S
-        if service.load == "open"
-        else service.request_bytes * service.gomaxprocs / service.request_cpu_ns
-    )
-    enough = MAX_CYCLES * room / per_ns if room < math.inf else MAX_NS
-    return int(max(MIN_NS, min(window_ns, enough, MAX_NS)))
-
-
-def run_all(work: Sequence[Task], *, jobs: int | None = None) -> list[Outcome]:
-    """All tasks, in their order, on as many processes as there are CPUs."""
-    jobs = min(len(work), jobs or os.cpu_count() or 1)
+def _predictions(cases: list[Case], profile: str | None, seeds: int, jobs: int) -> Iterable[Prediction]:
     if jobs <= 1:
-        return [run_task(task) for task in work]
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        return pool.map(run_task, work, chunksize=1)
+        yield from (predict_case(case, profile=profile, seeds=seeds) for case in cases)
+        return
+    # spawn: a fork would copy whatever threads this process has, half alive
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_predict_one, [(case, profile, seeds) for case in cases])
 
 
-@dataclass(frozen=True)
-class Range:
-    """A figure over seeds: the mean, and an interval that has 95 % of what the seeds scatter over (one seed: none)."""
-
-    value: float
-    low: float
-    high: float
+def _predict_one(work: tuple[Case, str | None, int]) -> Prediction:
+    case, profile, seeds = work
+    return predict_case(case, profile=profile, seeds=seeds)
 
 
-def spread(values: Iterable[float | None]) -> Range | None:
-    """Mean and mean ± 1.96 standard deviations, not below 0; None where no seed has the figure."""
-    known = [v for v in values if v is not None]
-    if not known:
-        return None
-    mean = math.fsum(known) / len(known)
-    if len(known) == 1:
-        return Range(mean, mean, mean)
-    half = 1.96 * math.sqrt(math.fsum((v - mean) ** 2 for v in known) / (len(known) - 1))
-    return Range(mean, max(0.0, mean - half), mean + half)
-
-
-def figure_names() -> tuple[str, ...]:
-    """Names of the figures of a window, in order."""
-    return tuple(f.name for f in fields(Figures))
+def _median(values: Iterable[Number | None]) -> Number | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
 
+from gcsim.fit.forecast import Outcome, Range, Settings, own_settings, run_all, spread, tasks
 from gcsim.fit.infer import Fit
 from gcsim.fit.logs import Gogc, Log
-from gcsim.fit.predict import Outcome, Range, Settings, own_settings, run_all, spread, tasks
 from gcsim.fit.window import Figures, from_start, of_logs, window_ns
 from gcsim.units import MIB, S, format_bytes
 

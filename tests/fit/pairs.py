@@ -17,9 +17,9 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
+from gcsim.fit.forecast import Settings, run_task, tasks
 from gcsim.fit.infer import Fit, fit
 from gcsim.fit.logs import Log, read_log
-from gcsim.fit.predict import Settings, run_task, tasks
 from gcsim.fit.window import Figures, from_start, of_logs, window_ns
 
 METRICS = {

@@ -192,7 +192,9 @@ def _fill(message: Any, model: BaseModel) -> None:
             for item in value:
                 _put(getattr(message, field.name).add(), item)
         elif field.is_repeated:
-            getattr(message, field.name).extend(value)
+            getattr(message, field.name).extend(
+                _number(word, field.enum_type) if field.enum_type else word for word in value
+            )
         elif field.message_type is not None:
             if field.message_type.name in _OFF:
                 if value != "keep":

@@ -312,11 +312,20 @@ class Heap:
         trapped = 0.0
         for span_class, share in garbage.items():
             size_class, _, per_span = span_class
-            live = sum(r.span_classes.get(span_class, 0) * r.entries for r in self.retained.values())
+            size = SIZE_CLASS_BYTES[size_class]
+            live = groups = scattered = 0.0
+            for retained in self.retained.values():
+                objects = retained.span_classes.get(span_class, 0)
+                live += objects * retained.entries
+                if objects:
+                    groups += retained.entries
+                    scattered += objects * retained.scattered
             if live:
-                dead = share / total * garbage_bytes / SIZE_CLASS_BYTES[size_class]
-                free_of_live = (dead / (live + dead)) ** per_span
-                trapped += share / total * self.scattered_frac(span_class) * (1.0 - free_of_live)
+                dead = share / total * garbage_bytes / size
+                # An entry's objects were allocated one after another: they live and die together.
+                independent = max(1.0, per_span * groups / live)
+                free_of_live = (dead / (live + dead)) ** independent
+                trapped += share / total * (scattered / live) * (1.0 - free_of_live)
         return trapped
 
     def sweep_all(self) -> None:

@@ -17,6 +17,7 @@ COMMANDS = {
     "init": "gcsim.cli.init",
     "gctrace": "gcsim.cli.gctrace",
     "bench": "gcsim.cli.bench",
+    "calibrate": "gcsim.cli.calibrate",
     "names": "gcsim.cli.names",
     "version": "gcsim.cli.version",
 }

@@ -261,7 +261,8 @@ class Plan:
                 case AllocateStep():
                     self._compile_allocate(step, s, number)
                 case PointerWritesStep():
-                    s.alloc_ns += step.count * p["pointer_write_ns"]
+                    entries = self.heap.retained[step.set].entries if step.set is not None else 0
+                    s.alloc_ns += step.count * self.costs.pointer_write_ns(entries)
                     s.barriers += step.count
                     if step.set is not None and step.drops_subtree:
                         s.effects.append(

@@ -150,7 +150,7 @@ class Collector:
         # Sweep termination.
         if starter is not None and starter.state != "mutator":
             starter = None
-        stopping1 = self._stopping_ns(starter)
+        stopping1 = self._stopping_ns("stw_stop_ns", starter)
         yield env.timeout(stopping1)
         self._stop(starter)
         yield env.timeout(self._pause_ns("stw_sweep_term_ns"))
@@ -186,7 +186,7 @@ class Collector:
         # Mark termination.
         term_ns = env.now
         ender = self.ender
-        stopping2 = self._stopping_ns(ender)
+        stopping2 = self._stopping_ns("stw_stop_mark_term_ns", ender)
         yield env.timeout(stopping2)
         self._stop(ender)
         yield env.timeout(self._pause_ns("stw_mark_term_ns"))
@@ -305,19 +305,26 @@ class Collector:
                 stack_work,
                 jobs=count,
             ),
-            Stage(HEAP, snapshot.cost_ns * contention, snapshot.scan_work_bytes, width=snapshot.width),
+            # Breadth first from the roots: spans are met for a few objects each before they fill up.
+            Stage(HEAP, snapshot.sparse_ns * contention, snapshot.sparse_work_bytes, width=snapshot.width),
+            Stage(
+                HEAP,
+                (snapshot.cost_ns - snapshot.sparse_ns) * contention,
+                snapshot.scan_work_bytes - snapshot.sparse_work_bytes,
+                width=snapshot.width,
+            ),
         ]
         return stages, used_bytes
 
     # ---- stopping and starting the world -------------------------------------------------------------------
 
-    def _stopping_ns(self, by: P | None) -> int:
+    def _stopping_ns(self, constant: str, by: P | None) -> int:
         """How long until every other running P has stopped: the slowest of them decides."""
         w = self._w
         running = sum(p.state not in ("idle", "stw") for p in w.ps if p is not by)
         if not running:
             return 1_000
-        median, sigma = w.profile["stw_stop_ns"], w.profile["stw_stop_sigma"]
+        median, sigma = w.profile[constant], w.profile["stw_stop_sigma"]
         return max(1_000, int(median * math.exp(sigma * float(self._rng.standard_normal(running).max()))))
 
     def _pause_ns(self, constant: str) -> int:

@@ -58,7 +58,8 @@ CONSTANTS: dict[str, str] = {
     "mark_stack_ns_per_byte": "per byte of live frames",
     "dense_scan_frac": "share of small fan-out objects in allocation order that Green Tea scans a whole span at once, "
     "counting whole objects as scan work",
-    "dense_scan_scattered_objects": "that share in a group of n objects replaced at random is n / (n + this)",
+    "mark_sparse_factor": "how much dearer an object is that Green Tea meets alone in its span than one of a span "
+    "scanned as a whole",
     "stack_copy_ns": "one doubling of a goroutine's stack, without the bytes copied",
     "stack_copy_ns_per_byte": "the same per byte of the old stack",
     "assist_overhead_ns": "entering and leaving a mark assist",
@@ -74,7 +75,8 @@ CONSTANTS: dict[str, str] = {
     "netpoll_granularity_ns": "epoll_wait sleeps in steps of so much",
     "netpoll_late_ns": "how much later than asked epoll_wait returns",
     "spin_ns": "an M looks for work so long before it gives up its P",
-    "stw_stop_ns": "median time until one running P has stopped (signal, safe point)",
+    "stw_stop_ns": "median time until one running P has stopped for sweep termination (signal, safe point)",
+    "stw_stop_mark_term_ns": "the same for mark termination, whose ragged barrier has just interrupted every P",
     "stw_stop_sigma": "log-normal spread of that time",
     "stw_sweep_term_ns": "work in the sweep-termination pause once stopped",
     "stw_mark_term_ns": "work in the mark-termination pause once stopped",

@@ -128,9 +128,9 @@ def _constants(result: Calibration) -> Table:
     for c in result.constants:
         table.add_row(
             c.name,
-            f"{c.value:,.4g}",
+            _figure(c.value),
             f"{100 * c.sigma:.2g}" if c.prior_sigma else "fixed",
-            f"{c.prior:,.4g}",
+            _figure(c.prior),
             f"{100 * c.prior_sigma:.2g}" if c.prior_sigma else "fixed",
             ", ".join(c.cases)
             if c.identified
@@ -152,14 +152,19 @@ def _observations(result: Calibration) -> Table:
         table.add_row(
             "" if o.case == last else o.case,
             o.name,
-            f"{o.measured:,.4g}",
-            f"{o.fitted:,.4g}",
+            _figure(o.measured),
+            _figure(o.fitted),
             f"{100 * (o.fitted / o.measured - 1):+.1f} %",
             f"{100 * o.sigma:.2g}",
             f"{o.residual:+.1f}",
         )
         last = o.case
     return table
+
+
+def _figure(value: float) -> str:
+    """Four digits, without an exponent."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def _verdict(result: Calibration) -> str:

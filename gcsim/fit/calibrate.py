@@ -159,10 +159,10 @@ def calibrate(records: Sequence[Record], *, name: str, machine: str | None = Non
     template = _Template(known, stalls, name=name, go=release, machine=machine or _priors()["machine"])
     read = frozenset[str]().union(*(_reads(o, template) for o in found))
     free = [n for n, p in known.items() if p.sigma > _FIXED and n in read]
-    solution, spread, shares = _fit(found, template, free)
+    solution, spread, shares = _fit(found, template, free, {})
     identified = [n for n in free if spread[n] < IDENTIFIED * known[n].sigma]
     while True:  # what goes back to its prior may leave another unidentified
-        solution, spread, shares = _fit(found, template, identified)
+        solution, spread, shares = _fit(found, template, identified, solution)
         still = [n for n in identified if spread[n] < IDENTIFIED * known[n].sigma]
         if still == identified:
             break
@@ -322,7 +322,7 @@ class _Template:
 
 
 def _fit(
-    found: Sequence[Observation], template: _Template, free: Sequence[str]
+    found: Sequence[Observation], template: _Template, free: Sequence[str], start: Mapping[str, float]
 ) -> tuple[dict[str, float], dict[str, float], dict[str, FloatArray]]:
     """Least squares over these constants.
 
@@ -358,7 +358,13 @@ def _fit(
         return slopes
 
     result = least_squares(
-        residuals, np.zeros(len(free)), jac=slopes_at, x_scale=sigmas, xtol=1e-8, ftol=1e-10, gtol=1e-10
+        residuals,
+        np.array([start.get(n, 0.0) for n in free]),
+        jac=slopes_at,
+        x_scale=sigmas,
+        xtol=1e-8,
+        ftol=1e-10,
+        gtol=1e-10,
     )
     jacobian: FloatArray = result.jac
     covariance = np.linalg.inv(jacobian.T @ jacobian)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean, median, stdev
 from typing import Any, Protocol, cast
 
@@ -266,7 +267,8 @@ class _Case:
                 outside / (fixed + sweep_ns + ns),
             )
             in_share = in_time / (in_time + out_time)
-            parts.append(Part(share * (1.0 - in_share), fixed + sweep_ns, ns, costs.alloc_sigma))
+            # Sweeping goes with allocation, and so spreads with it.
+            parts.append(Part(share * (1.0 - in_share), fixed, ns + sweep_ns, costs.alloc_sigma))
             parts.append(Part(share * in_share, fixed, marked_ns, costs.alloc_sigma))
         return parts
 
@@ -326,13 +328,13 @@ class _Case:
                 ]
                 yield from self.observe(f"{clock[:-3]}_p50_ns", values, _STW_OFF, _constant(constant))
         elif self.name in _STOPPING_CASES:
-            for quantile, z in (("p50", 0.0), ("p90", 1.2816), ("p99", 2.3263)):
+            for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99)):
                 yield from self.observe(
-                    f"stopping_{quantile}_ns",
-                    self.repeats(lambda r, q=quantile: (r.get("stw_stopping_s") or {}).get(q, 0.0) * 1e9),
-                    _STW_OFF,
-                    lambda p, z=z: p["stw_stop_ns"] * math.exp(z * p["stw_stop_sigma"]),
+                    f"stopping_{name}_ns", self._stopping_ns(name), _STW_OFF, _stopping_quantile(q)
                 )
+
+    def _stopping_ns(self, quantile: str) -> list[float]:
+        return self.repeats(lambda r: float((r.get("stw_stopping_s") or {}).get(quantile, 0.0)) * 1e9)
 
     # ---- building, memory ----------------------------------------------------------------------------------------
 
@@ -366,6 +368,9 @@ class _Case:
             lambda p: p["runtime_sys_bytes"] + p["runtime_sys_frac"] * heap_sys,
         )
 
+    def _over_median_ns(self, quantile: str) -> list[float]:
+        return self.repeats(lambda r: float(r["latency_ns"][quantile] - r["latency_ns"]["p50"]))
+
     # ---- the machine's own noise -----------------------------------------------------------------------------------
 
     def noise(self) -> Iterator[Observation]:
@@ -382,9 +387,9 @@ class _Case:
         for quantile, rest in (("p99", 0.01), ("p99.9", 0.001)):
             yield from self.observe(
                 f"latency_{quantile}_over_p50_ns",
-                self.repeats(lambda r, q=quantile: r["latency_ns"][q] - r["latency_ns"]["p50"]),
+                self._over_median_ns(quantile),
                 _NOISE_OFF,
-                lambda p, rest=rest: stall_quantile(p, request_ns, rest),
+                _stalled(request_ns, rest),
             )
         if self.procs == 1:
             yield from self.observe(
@@ -400,6 +405,10 @@ class _Case:
                 _WAKE_OFF,
                 _constant("wakeup_ns"),
             )
+
+
+def _stalled(request_ns: float, rest: float) -> Callable[[Profile], float]:
+    return lambda profile: stall_quantile(profile, request_ns, rest)
 
 
 def stall_quantile(profile: Profile, request_ns: float, rest: float) -> float:
@@ -418,6 +427,17 @@ def stall_quantile(profile: Profile, request_ns: float, rest: float) -> float:
     return math.exp(mu + low * stall.sigma)
 
 
+def _stopping_quantile(q: float) -> Callable[[Profile], float]:
+    """Half of the pauses are for sweep termination, half for mark termination."""
+    return lambda p: mixture_quantile(
+        [
+            Part(0.5, 0.0, p["stw_stop_ns"], p["stw_stop_sigma"]),
+            Part(0.5, 0.0, p["stw_stop_mark_term_ns"], p["stw_stop_sigma"]),
+        ],
+        q,
+    )
+
+
 def _constant(name: str) -> Callable[[Profile], float]:
     return lambda profile: profile[name]
 
@@ -428,7 +448,7 @@ def _mark_ns(repeat: Mapping[str, Any]) -> float:
 
 def _build_rates(lines: list[GctraceLine]) -> Iterator[float]:
     """ns per byte between two collections, where bytes are enough for their rounding to MiB not to matter."""
-    for last, line in zip(lines, lines[1:], strict=False):
+    for last, line in pairwise(lines):
         ended = last.start_ns.middle + sum(
             t.middle for t in (last.sweep_term_ns, last.mark_ns, last.mark_term_ns)
         )

@@ -169,7 +169,9 @@ class CostModel:
         if group.pointer_words and group.shape != "list" and self.is_dense(one.bytes):
             met_alone = (1.0 - p["dense_scan_frac"]) * group.count
             factor = p["mark_sparse_factor"]
-            sparse_ns = one.mark_ns * group.count * met_alone * factor / (group.count + met_alone * (factor - 1.0))
+            sparse_ns = (
+                one.mark_ns * group.count * met_alone * factor / (group.count + met_alone * (factor - 1.0))
+            )
             sparse_work = met_alone * one.scannable_bytes
         # A list node's miss is its own; a large object is a span, met anew in any order; marks of small pointer-free
         # objects lie in their span where Green Tea keeps them there.

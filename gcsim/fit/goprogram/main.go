@@ -481,6 +481,9 @@ func latencyQuantiles(latencies []int64) map[string]int64 {
 	return out
 }
 
+// started is when the program's own code begins, a fraction of a millisecond after the zero of the trace's @ times.
+var started = time.Now()
+
 func main() {
 	if len(os.Args) != 2 {
 		fmt.Fprintln(os.Stderr, "usage: workload JSON")
@@ -526,6 +529,7 @@ func main() {
 		"gogc":                os.Getenv("GOGC"),
 		"gomemlimit":          os.Getenv("GOMEMLIMIT"),
 		"gomaxprocs":          runtime.GOMAXPROCS(0),
+		"load_start_s":        begin.Sub(started).Seconds(),
 		"elapsed_s":           elapsed.Seconds(),
 		"requests":            requests,
 		"alloc_bytes":         after.TotalAlloc - before.TotalAlloc,

@@ -24,6 +24,7 @@ COMMANDS = {
     "fit": "gcsim.cli.fit",
     "whatif": "gcsim.cli.whatif",
     "bench": "gcsim.cli.bench",
+    "calibrate": "gcsim.cli.calibrate",
     "serve": "gcsim.cli.serve",
     "submit": "gcsim.cli.submit",
     "watch": "gcsim.cli.watch",

@@ -93,6 +93,27 @@ def read_records(paths: list[str | Path]) -> list[Record]:
     return [records[case] for case in sorted(records)]
 
 
+def write_record(record: Record, folder: str | Path) -> Path:
+    """Write a record as `CASE.json.gz` to a folder (made if need be); the same record gives the same bytes.
+
+    Returns:
+        The file.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    data = {
+        "case": record.case,
+        "workload": record.workload,
+        "settings": record.settings,
+        "repeats": record.repeats,
+    }
+    path = folder / f"{record.case}.json.gz"
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(gzip.compress(json.dumps(data).encode(), mtime=0))
+    temporary.replace(path)
+    return path
+
+
 def _in_folder(path: Path) -> list[Path]:
     """Files with a double underscore in their name, CASE being program__settings; noise.json is none."""
     return sorted(f for f in path.iterdir() if f.name.endswith(_SUFFIXES) and "__" in f.name)

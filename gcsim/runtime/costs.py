@@ -15,6 +15,8 @@ LARGE_BYTES = 32 << 10
 # derived: runtime/mgcmark.go scanObject (go1.19 .. go1.27): pointer words are read 64 bits of bitmap at a time; the
 # cost per object covers the first words, the cost per byte what lies beyond.
 _SCAN_BYTES_IN_OBJECT_COST = 128
+# A pointer store into a random entry touches a slot of the table, a cache line of the header and one of the first node.
+_WRITE_TOUCHES_BYTES = 8 + 64 + 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,16 @@ class CostModel:
             return p["alloc_small_scan_ns"], p["alloc_small_scan_ns_per_byte"] * size
         share = 1.0 / layout.requests_per_slot if layout.is_tiny else 1.0
         return p["alloc_small_noscan_ns"] * share, p["alloc_small_noscan_ns_per_byte"] * size * share
+
+    def pointer_write_ns(self, entries: int) -> float:
+        """CPU time of one pointer store into a random entry of a set of so many, barrier off.
+
+        While slots, headers and first nodes fit into a core's own cache it is cheap; beyond, its share of misses, and
+        what a miss costs as more levels and page tables are left behind, grow about with the logarithm of the size.
+        """
+        p = self.profile
+        outgrown = entries * _WRITE_TOUCHES_BYTES / p["own_cache_bytes"]
+        return p["pointer_write_ns"] + p["pointer_write_growth_ns"] * math.log(max(1.0, outgrown))
 
     def object(self, size: int, pointer_words: int, shape: str = "tree") -> Footprint:
         """One object of `size` requested bytes whose pointers lie in the first `pointer_words` words."""

@@ -131,6 +131,7 @@ class SegmentPlan:
 
     cpu_ns: float = 0.0
     alloc_ns: float = 0.0
+    write_ns: float = 0.0  # pointer stores: many small misses, so alike in every request
     garbage: Footprint = field(default_factory=Footprint)
     scaled_garbage: Footprint = field(default_factory=Footprint)
     drawn_ns: list[Distribution] = field(default_factory=list)
@@ -261,7 +262,8 @@ class Plan:
                 case AllocateStep():
                     self._compile_allocate(step, s, number)
                 case PointerWritesStep():
-                    s.alloc_ns += step.count * p["pointer_write_ns"]
+                    entries = self.heap.retained[step.set].entries if step.set is not None else 0
+                    s.write_ns += step.count * self.costs.pointer_write_ns(entries)
                     s.barriers += step.count
                     if step.set is not None and step.drops_subtree:
                         s.effects.append(
@@ -355,7 +357,7 @@ class Plan:
             for distribution in s.drawn_ns:
                 cpu += sample(distribution, rng, n)
             cpu *= 1.0 + p["cpu_noise_frac"] * rng.standard_normal(n)
-            pure = cpu
+            pure = cpu + s.write_ns
             cpu = np.full(n, s.alloc_scattered_ns(self.heap, self.costs, self.scale))
             scaled_garbage = s.scaled_garbage if self.scale == 1.0 else s.scaled_garbage.times(self.scale)
             cpu += s.alloc_ns + s.garbage.alloc_ns + scaled_garbage.alloc_ns

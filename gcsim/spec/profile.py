@@ -35,7 +35,10 @@ CONSTANTS: dict[str, str] = {
     "page_fault_ns_per_byte": "first touch of memory fresh from the operating system, per byte",
     "touch_ns_per_byte": "writing to a pooled buffer that is in the cache, per byte",
     "random_entry_ns": "picking a random slot of a retained set's table",
-    "pointer_write_ns": "a pointer store into a random retained object, its dependent misses included, barrier off",
+    "pointer_write_ns": "a pointer store into a random entry of a set that fits into own_cache_bytes, barrier off",
+    "pointer_write_growth_ns": "what it costs more for each factor e by which the set's slots, headers and first nodes "
+    "outgrow that: dependent misses of caches and page tables",
+    "own_cache_bytes": "cache that a core has for itself",
     "write_barrier_ns": "what the write barrier adds to such a store while marking: buffer, and shading both pointers",
     "write_barrier_new_ns": "the same for the store that links a new object: what it points to is black already",
     "mark_scan_object_ns": "marking and scanning an object with pointers in allocation order, tree or map",
@@ -147,6 +150,11 @@ _NEAREST = {
 }  # fmt: skip
 
 
+def measured_release(go_release: str) -> str:
+    """The release whose profile stands for this one."""
+    return _NEAREST[go_release]
+
+
 def shipped_profiles() -> list[str]:
     """Names of the machines that profiles ship for."""
     names = (Path(str(f)).name for f in _DIR.iterdir())
@@ -180,7 +188,7 @@ def load_profile(name_or_path: str, go_release: str = "1.27") -> MachineProfile:
             )
         text = path.read_text()
     elif name_or_path in shipped_profiles():
-        text = (_DIR / f"{name_or_path}-go{_NEAREST[go_release]}.yaml").read_text()
+        text = (_DIR / f"{name_or_path}-go{measured_release(go_release)}.yaml").read_text()
     else:
         known = ", ".join(shipped_profiles())
         raise SpecError(

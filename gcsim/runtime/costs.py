@@ -154,8 +154,9 @@ class CostModel:
         p = self.profile
         one = self.object(group.size, group.pointer_words, group.shape)
         sparse_ns = sparse_work = 0.0
-        if group.pointer_words and group.shape != "list" and self.is_dense(one.bytes):
-            met_alone = (1.0 - p["dense_scan_frac"]) * group.count
+        in_order = p["dense_scan_frac"]
+        if in_order and group.pointer_words and group.shape != "list" and self.is_dense(one.bytes):
+            met_alone = (1.0 - in_order) * group.count
             factor = p["mark_sparse_factor"]
             sparse_ns = (
                 one.mark_ns * group.count * met_alone * factor / (group.count + met_alone * (factor - 1.0))

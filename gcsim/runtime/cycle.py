@@ -49,6 +49,7 @@ class Collector:
     def __init__(self, world: World) -> None:
         self._w = world
         self._rng = stream(world.seed, "stw")
+        self._mark_rng = stream(world.seed, "marking")
         self.cycle = 0
         self.last_gc_ns = 0
         self.gc_cpu_ns = 0
@@ -283,7 +284,10 @@ class Collector:
         """The cycle's work: CPU time and scan work of globals, stacks and heap."""
         w = self._w
         p = w.profile
-        contention = 1.0 + (p["mark_contention_frac"] if w.procs > 1 else 0.0)
+        # Caches and the machine's other tenants make some cycles dearer than others.
+        contention = (1.0 + (p["mark_contention_frac"] if w.procs > 1 else 0.0)) * math.exp(
+            p["mark_sigma"] * float(self._mark_rng.standard_normal())
+        )
         snapshot = self.snapshot = w.heap.mark_snapshot(w.env.now)
         pacer = w.pacer
         globals_bytes = w.spec.globals.scan_bytes

@@ -12,7 +12,6 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gcsim.errors import Problem, SpecError
@@ -49,6 +48,7 @@ CONSTANTS: dict[str, str] = {
     "mark_scattered_group_ns": "extra for the first object of each group of a scattered entry: misses on object and span",
     "mark_scan_ns_per_byte": "scanning pointer words beyond the first 128 bytes of an object",
     "mark_contention_frac": "how much dearer marking gets when other Ps run beside it",
+    "mark_sigma": "log-normal spread of what marking costs from cycle to cycle; its costs are medians",
     "mark_globals_ns_per_byte": "scanning data and bss, per byte",
     "mark_fixed_ns": "start and end of a mark phase: root preparation, ragged barrier, flushes",
     "mark_stack_ns": "scanning one goroutine's stack, without frames",
@@ -194,15 +194,32 @@ def load_profile(name_or_path: str, go_release: str = "1.27") -> MachineProfile:
                 ),
             )
         )
+    return parse_profile(text, shown=name_or_path)
+
+
+def parse_profile(text: str, *, shown: str = "") -> MachineProfile:
+    """A machine profile from YAML text, wherever that came from.
+
+    Args:
+        shown: what error messages call it.
+    Raises:
+        SpecError: it is not a valid one.
+    """
+    from gcsim.spec.yaml_text import read_yaml  # here: it imports `check`, which imports this module
+
     try:
-        return MachineProfile.model_validate(yaml.safe_load(text))
-    except (ValidationError, yaml.YAMLError) as error:
+        # Read like a spec: no tags, and aliases that expand to too much are refused.
+        document = read_yaml(text, at=("machine", "profile"))
+        if document.problems:
+            raise SpecError(document.problems)
+        return MachineProfile.model_validate(document.data)
+    except ValidationError as error:
         raise SpecError(
             (
                 Problem(
                     "$.machine.profile",
                     None,
-                    repr(name_or_path),
+                    repr(shown) if shown else "",
                     f"not a machine profile: {error}",
                     "see a shipped one",
                 ),

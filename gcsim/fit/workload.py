@@ -127,6 +127,7 @@ def _settings(spec: Json, go: str, cores: int) -> Json:
     return {
         "go": go,
         "procs": runtime["gomaxprocs"] or cores,
+        "cores": cores,
         "gogc": str(runtime["gogc"]),
         "memlimit": "" if limit == "off" else f"{limit}B",
     }

@@ -1,4 +1,4 @@
-"""Pictures of comparisons with real programs, as PNG; needs matplotlib (`pip install 'gcsim[png]'`).
+"""Pictures of comparisons with real programs, as PNG; needs matplotlib (`pip install 'gcsim[plot]'`).
 
 One colour means one thing everywhere: blue the simulation, orange the real program, grey the formula of the Go GC guide.
 """
@@ -29,7 +29,7 @@ def _figure(width: float, height: float) -> Any:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise RunError("pictures need matplotlib; install it with `pip install 'gcsim[png]'`") from error
+        raise RunError("pictures need matplotlib; install it with `pip install 'gcsim[plot]'`") from error
     with rc_context({"font.size": 9}):
         return Figure(figsize=(width, height), dpi=130, layout="constrained")
 

@@ -163,4 +163,7 @@ def test_any_spec_is_either_translated_or_refused_by_name(spec: Spec) -> None:
         assert all(problem.path.startswith("$") and problem.remedy for problem in refused)
     else:
         again = spec_from_record(found.workload, found.settings)
-        assert workload_from_spec(again, go=found.settings["go"], cores=again.machine.cores).workload == found.workload
+        assert (
+            workload_from_spec(again, go=found.settings["go"], cores=again.machine.cores).workload
+            == found.workload
+        )

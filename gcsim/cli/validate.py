@@ -98,8 +98,6 @@ def command(
             records, profile=profile, seeds=seeds, jobs=jobs or os.cpu_count() or 1, progress=progress
         )
     result = validate(records, predictions)
-    if report is not None and result.cases:
-        write_report(result, report, seeds=seeds)
     if output == "json":
         click.echo(json.dumps(result.as_dict(), indent=2, allow_nan=False))
     elif result.cases:
@@ -108,6 +106,9 @@ def command(
             console.print(_case_table(result, metrics))
             console.print()
         console.print(_summary_table(result))
+    if report is not None and result.cases:
+        write_report(result, report, seeds=seeds)
+        click.echo(f"report: {report}", err=True)
     if report_failures(result.failed):
         ctx.exit(exit_codes.RUN_FAILED)
 

@@ -127,6 +127,7 @@ def _settings(spec: Json, go: str, cores: int) -> Json:
     return {
         "go": go,
         "procs": runtime["gomaxprocs"] or cores,
+        "cores": cores,
         "gogc": str(runtime["gogc"]),
         "memlimit": "" if limit == "off" else f"{limit}B",
     }
@@ -279,9 +280,16 @@ def _differences(asked: Any, done: Any, path: str) -> Iterator[Problem]:
                 yield Problem(here, message="the Go program has no more than one such", remedy="leave it out")
         return
     if asked != done:
-        instead = "nothing of the kind" if done is None else f"{done!r}"
-        message = f"is not what the Go program can do; it would do {instead}"
-        yield Problem(path, value=repr(asked), message=message, remedy=_REMEDY)
+        instead = "has nothing of the kind" if done is None else f"would have {_text(done)}"
+        message = f"cannot be done by the Go program; it {instead}"
+        yield Problem(path, value=_text(asked), message=message, remedy=_REMEDY)
+
+
+def _text(value: Any) -> str:
+    """A value for people: of a mapping what is set."""
+    if isinstance(value, Mapping):
+        return repr({key: inner for key, inner in value.items() if inner not in (None, [], {})})
+    return repr(value)
 
 
 def _step_differences(asked: list[_At], done: list[_At], path: str) -> Iterator[Problem]:
@@ -294,7 +302,7 @@ def _step_differences(asked: list[_At], done: list[_At], path: str) -> Iterator[
         same = same or next((other for other in left if other["kind"] == step["kind"]), None)
         if same is None:
             is_second = any(other["kind"] == step["kind"] for other in done)
-            message = f"the Go program has no {'second ' if is_second else ''}step like this"
+            message = f"is a {'second ' if is_second else ''}step that the Go program does not have"
             yield Problem(here, value=step["kind"], message=message, remedy="leave it out")
             continue
         left.remove(same)

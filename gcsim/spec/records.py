@@ -42,7 +42,7 @@ OPEN_LOOP_STATE_BYTES = 5 * KIB
 CLOSURE_BYTES = 80
 TIMER_BYTES = 96
 
-CORES = 2  # the machine of the records
+CORES = 2  # the machine of the records that do not say
 
 
 def spec_from_record(workload: Mapping[str, Any], settings: Mapping[str, Any]) -> Spec:
@@ -64,7 +64,7 @@ def spec_from_record(workload: Mapping[str, Any], settings: Mapping[str, Any]) -
                 "gogc": settings["gogc"] if settings["gogc"] == "off" else int(settings["gogc"]),
                 "gomemlimit": settings.get("memlimit") or "off",
             },
-            "machine": {"cores": CORES},
+            "machine": {"cores": settings.get("cores") or CORES},
             "run": {
                 "duration": round(workload["seconds"] * S),
                 "settle": 50 * MS,

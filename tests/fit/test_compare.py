@@ -206,3 +206,12 @@ def test_validate_names_a_record_without_measurement(gcsim: Gcsim, short: Callab
     assert list(json.loads(done.stdout)["cases"]) == ["a__1"]
     assert "b__1" in done.stderr
     assert "nothing was measured" in done.stderr
+
+
+def test_a_report_is_written_beside_what_is_printed(gcsim: Gcsim, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    record = DATA / f"{CASE}.json.gz"
+    done = gcsim("validate", record, "--seeds", 1, "--report", tmp_path / "r", "--output", "json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads((tmp_path / "r" / "errors.json").read_text()) == json.loads(done.stdout)
+    assert (tmp_path / "r" / "README.md").exists()

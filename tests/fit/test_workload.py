@@ -66,7 +66,8 @@ def test_a_spec_of_ones_own_is_adapted_and_told_so() -> None:
     assert found.workload["tree_shaped"]
     assert found.workload["garbage"] == [{"kind": "bytes", "size": 1024, "count": 4.0}]
     assert found.workload["spin_ns"] == 20_000
-    assert found.settings == {"go": "1.27.3", "procs": 2, "gogc": "100", "memlimit": ""}
+    assert found.settings == {"go": "1.27.3", "procs": 2, "cores": 2, "gogc": "100", "memlimit": ""}
+    assert spec_from_record(found.workload, {**found.settings, "cores": 8}).machine.cores == 8
     assert [note.split()[0] for note in found.notes] == ["keeps", "computes", "allocates"]
 
 
@@ -162,4 +163,7 @@ def test_any_spec_is_either_translated_or_refused_by_name(spec: Spec) -> None:
         assert all(problem.path.startswith("$") and problem.remedy for problem in refused)
     else:
         again = spec_from_record(found.workload, found.settings)
-        assert workload_from_spec(again, go=found.settings["go"], cores=2).workload == found.workload
+        assert (
+            workload_from_spec(again, go=found.settings["go"], cores=again.machine.cores).workload
+            == found.workload
+        )

@@ -32,7 +32,7 @@ from gcsim.policy.constants import DEFAULT_HEAP_MINIMUM_BYTES
 from gcsim.units import MIB, S
 
 ROUNDS = 5
-FIT_CYCLES = 30  # simulated cycles per round
+FIT_CYCLES = 80  # simulated cycles per round
 # assumed: less than this of the P time of marking in idle workers is a program with work for every P
 BUSY_IDLE_SHARE = 0.1
 MIN_FIT_NS, MAX_FIT_NS = 200_000_000, 60 * S

@@ -32,7 +32,7 @@ from gcsim.policy.constants import DEFAULT_HEAP_MINIMUM_BYTES
 from gcsim.units import MIB, S
 
 ROUNDS = 5
-FIT_CYCLES = 80  # simulated cycles per round
+FIT_CYCLES = {"closed": 40, "open": 10}  # simulated cycles per round; requests that come singly cost more
 # assumed: less than this of the P time of marking in idle workers is a program with work for every P
 BUSY_IDLE_SHARE = 0.1
 MIN_FIT_NS, MAX_FIT_NS = 200_000_000, 60 * S
@@ -264,10 +264,10 @@ def _spec_name(name: str) -> str:
 
 
 def fit_duration_ns(seen: Moments, service: Service) -> int:
-    """Simulated time of about `FIT_CYCLES` cycles."""
+    """Simulated time of about as many cycles as `FIT_CYCLES` says."""
     percent = service.gogc if isinstance(service.gogc, int) else 100
     room = max(4 * MIB * percent / 100, (seen.live_bytes.value + service.stacks_bytes) * percent / 100)
-    return int(min(MAX_FIT_NS, max(MIN_FIT_NS, FIT_CYCLES * room / seen.alloc_per_ns.value)))
+    return int(min(MAX_FIT_NS, max(MIN_FIT_NS, FIT_CYCLES[service.load] * room / seen.alloc_per_ns.value)))
 
 
 def measure(service: Service, *, duration_ns: int, seed: int = 1) -> Moments | None:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from gcsim.cli.main import cli
 from gcsim.datasets.summary import SummaryAccumulator
 from gcsim.fit.infer import Fit, fit, infer_gogc
-from gcsim.fit.logs import Log, Settings, processes_of, read_log
+from gcsim.fit.logs import Log, ProcessLog, Settings, processes_of, read_log
 from gcsim.fit.predict import own_settings, run_task, tasks
 from gcsim.fit.service import Service
 from gcsim.fit.specfile import profile_text, rows, spec_text, write
@@ -210,3 +210,30 @@ def test_bad_lists_name_option_value_and_remedy(arguments: list[str], words: str
     done = CliRunner().invoke(cli, ["whatif", str(CACHE_100), *arguments])
     assert done.exit_code == 2
     assert words in done.output
+
+
+def test_a_known_request_rate_gives_requests_their_share() -> None:
+    fitted = fit(
+        read_log(DATA / "open-loop__go1.27.3_p2_gogc100.json.gz"), requests_per_s=1_000, latency_p50_ns=5e6
+    )
+    service = fitted.service
+    assert service.rate_per_s == pytest.approx(1_000, rel=0.15)
+    assert service.request_cpu_ns + service.block_ns == pytest.approx(5e6, rel=0.01)
+    assert not any("latency" in note for note in fitted.notes)
+
+
+def test_a_heap_that_changes_is_said_to(of_truth: Fit) -> None:
+    small = log_of(TRUTH)
+    large = log_of(replace(TRUTH, live_bytes=82 * MIB))
+    (one,), (other,) = small.processes, large.processes
+    cycles = (*one.cycles[6:30], *other.cycles[6:30])
+    mixed = replace(small, processes=(replace(one, cycles=cycles),))
+    assert any(note.startswith("live heap changes over the log") for note in fit(mixed).notes)
+    assert not any("changes over the log" in note for note in of_truth.notes)
+
+
+def test_a_heap_that_goes_up_and_down_is_said_to(of_truth: Fit) -> None:
+    small, large = (log_of(replace(TRUTH, live_bytes=n * MIB), 2 * S).processes[0].cycles for n in (60, 120))
+    cycles = (*large[6:10], *small[6:9], *large[6:10], *small[6:9], *large[6:10])
+    mixed = Log(name="steps", processes=(ProcessLog(cycles=cycles),))
+    assert any(note.startswith("live heap varies") for note in fit(mixed).notes)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from gcsim.cli.logs import log_options, log_settings
+from gcsim.cli.logs import log_options, log_settings, parse_latency
 from gcsim.cli.output import stdout_console
 from gcsim.fit.infer import fit
 from gcsim.fit.logs import read_log
@@ -38,6 +38,8 @@ def command(
     gogc: str | None,
     gomemlimit: str | None,
     cores: int | None,
+    rps: float | None,
+    latency_p50: str | None,
     output: str,
 ) -> None:
     """Derive a spec from TRACE, a service's log with gctrace lines.
@@ -46,7 +48,13 @@ def command(
     and other output around them do not matter) or a record file of a recorded run.  Prints what was found, with
     intervals; -o writes a spec that `gcsim run` takes.
     """
-    fitted = fit(read_log(trace), override=log_settings(go, gogc, gomemlimit), cores=cores)
+    fitted = fit(
+        read_log(trace),
+        override=log_settings(go, gogc, gomemlimit),
+        cores=cores,
+        requests_per_s=rps,
+        latency_p50_ns=parse_latency(latency_p50),
+    )
     found = rows(fitted)
     if output == "json":
         body = {

@@ -8,14 +8,41 @@ from typing import Any, Literal, TypeVar
 import click
 
 from gcsim.fit.logs import Gogc, Settings, release_of
-from gcsim.units import parse_bytes
+from gcsim.units import parse_bytes, parse_duration_ns
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+_REQUEST_OPTIONS = (
+    click.option(
+        "--latency-p50", metavar="TIME", help="Median latency of a request, if known, such as 10ms."
+    ),
+    click.option("--rps", type=click.FloatRange(0, min_open=True), help="Requests per second, if known."),
+)
+
+
+def request_options(function: F) -> F:
+    """--rps and --latency-p50: what is known of the service's requests."""
+    for option in _REQUEST_OPTIONS:
+        function = option(function)
+    return function
+
+
+def parse_latency(text: str | None) -> float | None:
+    """A time, in ns."""
+    if text is None:
+        return None
+    try:
+        value = parse_duration_ns(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--latency-p50") from error
+    return float(value) if isinstance(value, int | float) else None
 
 
 def log_options(function: F) -> F:
     """--go, --cores and, named by the caller's own signature, --gogc and --gomemlimit of the log."""
     for option in (
+        *_REQUEST_OPTIONS,
         click.option(
             "--cores", type=click.IntRange(1, 1024), help="CPUs of the machine. [default: from the pauses]"
         ),

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from gcsim.cli.logs import log_settings, parse_gogc, parse_limit, parse_list
+from gcsim.cli.logs import log_settings, parse_gogc, parse_latency, parse_limit, parse_list, request_options
 from gcsim.cli.output import stdout_console
 from gcsim.errors import Problem, SpecError
 from gcsim.fit.forecast import Range, own_settings
@@ -62,6 +62,7 @@ _COMPARED = (
 )
 @click.option("--go", metavar="RELEASE", help="Go release of TRACE. [default: the record's, or a guess]")
 @click.option("--cores", type=click.IntRange(1, 1024), help="CPUs of the machine. [default: from the pauses]")
+@request_options
 @click.option(
     "--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Simulations per combination."
 )
@@ -83,6 +84,8 @@ def command(
     log_gomemlimit: str | None,
     go: str | None,
     cores: int | None,
+    rps: float | None,
+    latency_p50: str | None,
     seeds: int,
     output: str,
     more: tuple[Path, ...],
@@ -100,7 +103,13 @@ def command(
     values = [parse_gogc(text, "--gogc") for text in parse_list(gogc)]
     limits = [parse_limit(text, "--gomemlimit") for text in parse_list(gomemlimit)]
     procs = [_procs(text) for text in parse_list(gomaxprocs)]
-    fitted = fit(read_log(trace), override=log_settings(go, log_gogc, log_gomemlimit), cores=cores)
+    fitted = fit(
+        read_log(trace),
+        override=log_settings(go, log_gogc, log_gomemlimit),
+        cores=cores,
+        requests_per_s=rps,
+        latency_p50_ns=parse_latency(latency_p50),
+    )
     for note in fitted.notes:
         click.echo(f"note: {note}", err=True)
     if against:

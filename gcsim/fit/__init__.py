@@ -7,4 +7,9 @@ table of errors.
 Comparison, in order: `measured` (what a record says, one table of metrics), `predict` (the same from a simulation, which
 never sees the measurements), `formula` (what the Go GC guide would say), `compare` (errors), `accuracy` and `pictures`
 (the report).  `side_by_side` does it with a real program run here and now, `workload` says which specs it can run.
+
+From a log (`logs`) to a **service** (`service`: few parameters, expressed as a spec and a scaled machine profile) goes
+`infer`: figures of the log (`moments`), first guesses, then a simulation brought to the same figures.  `forecast` runs the
+service under other settings, `window` measures log and simulation alike, `whatif` compares and judges, `specfile` writes.
+Left out: what a log does not show, such as which objects are replaced, and caches that each collection empties.
 """

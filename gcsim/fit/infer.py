@@ -32,9 +32,12 @@ from gcsim.policy.constants import DEFAULT_HEAP_MINIMUM_BYTES
 from gcsim.units import MIB, S
 
 ROUNDS = 5
-FIT_CYCLES = 30  # simulated cycles per round
+FIT_CYCLES = {"closed": 40, "open": 10}  # simulated cycles per round; requests that come singly cost more
 # assumed: less than this of the P time of marking in idle workers is a program with work for every P
 BUSY_IDLE_SHARE = 0.1
+QUARTER_CYCLES = 6
+VARIES = 1.6
+CLEAR_CHANGE = 1.25  # assumed: less is within what the same program does from minute to minute
 MIN_FIT_NS, MAX_FIT_NS = 200_000_000, 60 * S
 
 
@@ -62,12 +65,21 @@ class Fit:
         return self.log.name
 
 
-def fit(log: Log, *, override: Settings | None = None, cores: int | None = None) -> Fit:
+def fit(
+    log: Log,
+    *,
+    override: Settings | None = None,
+    cores: int | None = None,
+    requests_per_s: float | None = None,
+    latency_p50_ns: float | None = None,
+) -> Fit:
     """Fit a service to a log.
 
     Args:
         override: settings that are known better than the log says.
         cores: CPUs of the machine; default as the log's pauses show, at least as many as Ps where they do not.
+        requests_per_s: known request rate; a request then has its share of CPU and allocation.
+        latency_p50_ns: known median latency; what a request's CPU does not explain it spends blocked (open loop).
     Raises:
         SpecError: a setting can be neither read nor inferred, or the log has too little.
     """
@@ -78,6 +90,14 @@ def fit(log: Log, *, override: Settings | None = None, cores: int | None = None)
         for run, process in zip(all_runs, log.processes, strict=True)
         if len(run) - settled_from(run, process.load_from) >= 2
     ]
+    left_out = sum(
+        settled_from(run, p.load_from) - p.load_from for run, p in zip(all_runs, log.processes, strict=True)
+    )
+    if left_out > 0.3 * len(log.cycles):
+        notes.append(
+            f"the live heap grows for long: {left_out} of {len(log.cycles)} cycles are left out as start-up, and a leak"
+            " goes on beyond the log"
+        )
     try:
         seen = moments(runs)
     except ValueError as error:
@@ -101,7 +121,14 @@ def fit(log: Log, *, override: Settings | None = None, cores: int | None = None)
     procs = settings.gomaxprocs
     busy = procs if load == "closed" else max(0.02, procs * (1 - seen.gc_share.value - seen.idle_share.value))
     rate = max(seen.alloc_per_ns.value, 1e-9)
-    request_bytes = max(64.0, rate * REQUEST_CPU_NS / busy)
+    cpu_ns = REQUEST_CPU_NS if requests_per_s is None else max(1_000.0, busy * S / requests_per_s)
+    request_bytes = max(64.0, rate * cpu_ns / busy)
+    block_ns = 0.0
+    if latency_p50_ns is not None:
+        block_ns = max(0.0, latency_p50_ns - cpu_ns) if load == "open" else 0.0
+        if not block_ns:
+            notes.append("latency not used: CPU alone explains it, or the program leaves no P idle")
+    notes += _changes(runs)
     service = Service(
         name=_spec_name(log.name),
         go=settings.go,
@@ -111,7 +138,8 @@ def fit(log: Log, *, override: Settings | None = None, cores: int | None = None)
         gomemlimit_bytes=settings.gomemlimit_bytes,
         load=load,
         request_bytes=request_bytes,
-        request_cpu_ns=REQUEST_CPU_NS,
+        request_cpu_ns=cpu_ns,
+        block_ns=block_ns,
         rate_per_s=rate * S / request_bytes,
         live_bytes=max(0.0, seen.live_bytes.value),
         scannable_frac=SCANNABLE_FRAC if scannable is None else scannable,
@@ -121,6 +149,36 @@ def fit(log: Log, *, override: Settings | None = None, cores: int | None = None)
     )
     service, simulated = _refine(service, seen, busy)
     return Fit(log=log, service=service, observed=seen, simulated=simulated, roots=roots, notes=tuple(notes))
+
+
+def _changes(runs: Sequence[Sequence[Cycle]]) -> list[str]:
+    """A note where live heap or allocation changes clearly between the quarters of a log: the fit has its mean."""
+    longest = max(runs, key=len)
+    if len(longest) < QUARTER_CYCLES:
+        return []
+    live = sorted(c.live_bytes for c in longest)
+    low_live, high_live = live[len(live) // 10], live[-1 - len(live) // 10]
+    if high_live > VARIES * max(low_live, 2.0 * MIB):
+        return [
+            f"live heap varies ({low_live / MIB:.0f} to {high_live / MIB:.0f} MiB in eight of ten cycles): the spec has"
+            " the mean, other settings are predicted for it"
+        ]
+    if len(longest) < 4 * QUARTER_CYCLES:
+        return []
+    size = len(longest) // 4
+    quarters = [moments([longest[i * size : (i + 1) * size + 1]]) for i in range(4)]
+    notes = []
+    for what, values, unit in (
+        ("live heap", [q.live_bytes for q in quarters], "MiB"),
+        ("allocation", [q.alloc_per_ns for q in quarters], "MiB/s"),
+    ):
+        low, high = min(values, key=lambda e: e.value), max(values, key=lambda e: e.value)
+        apart = high.value - low.value > 4 * math.hypot(low.error, high.error)
+        if apart and high.value > CLEAR_CHANGE * low.value:
+            scale = MIB if unit == "MiB" else MIB / S
+            shown = ", ".join(f"{e.value / scale:.0f}" for e in values)
+            notes.append(f"{what} changes over the log ({shown} {unit} by quarters): the spec has the mean")
+    return notes
 
 
 # ---- settings ------------------------------------------------------------------------------------------------
@@ -264,10 +322,12 @@ def _spec_name(name: str) -> str:
 
 
 def fit_duration_ns(seen: Moments, service: Service) -> int:
-    """Simulated time of about `FIT_CYCLES` cycles."""
+    """Simulated time of about as many cycles as `FIT_CYCLES` says."""
     percent = service.gogc if isinstance(service.gogc, int) else 100
     room = max(4 * MIB * percent / 100, (seen.live_bytes.value + service.stacks_bytes) * percent / 100)
-    return int(min(MAX_FIT_NS, max(MIN_FIT_NS, FIT_CYCLES * room / seen.alloc_per_ns.value)))
+    if service.gomemlimit_bytes != "off":
+        room = min(room, max(MIB, service.gomemlimit_bytes - seen.live_bytes.value))
+    return int(min(MAX_FIT_NS, max(MIN_FIT_NS, FIT_CYCLES[service.load] * room / seen.alloc_per_ns.value)))
 
 
 def measure(service: Service, *, duration_ns: int, seed: int = 1) -> Moments | None:

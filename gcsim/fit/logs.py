@@ -24,6 +24,8 @@ from gcsim.spec.models import GO_RELEASES
 
 Gogc = int | Literal["off"]
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # what terminals and coloured loggers leave in front of a line
+
 MIN_CYCLES = 3  # derived: two intervals between cycles are the least that have a spread
 
 
@@ -121,7 +123,7 @@ def processes_of(text: str) -> tuple[ProcessLog, ...]:
     """The cycles in a text, cut where a process ended and another began."""
     runs: list[list[Observed]] = []
     end: PacerEnd | None = None
-    for part in text.splitlines():
+    for part in _COLOUR.sub("", text).splitlines():
         if "pacer:" in part:
             for pacer in pacertrace.parse(part):
                 end = pacer if isinstance(pacer, PacerEnd) else end

@@ -33,7 +33,9 @@ SCANNABLE_FRAC = 0.5
 _MARK = tuple(
     name for name in CONSTANTS if name.startswith("mark_") and "mutator" not in name and "frac" not in name
 )
-_SLOWDOWN = ("mark_mutator_slowdown_frac", "mark_mutator_contention_frac")
+_SLOWDOWN = (
+    "mark_mutator_slowdown_frac", "mark_mutator_contention_frac", "alloc_black_ns", "write_barrier_new_ns",
+)  # fmt: skip
 _STOP = ("stw_stop_ns", "stw_mark_term_ns")
 _SWEEP_TERM = ("stw_sweep_term_ns",)
 _ALLOC = (
@@ -106,7 +108,9 @@ class Service:
         """How much longer a request takes beside marking per unit of slowdown_factor."""
         base = load_profile(self.base_profile, self.go)
         k = base[_SLOWDOWN[0]] + (base[_SLOWDOWN[1]] if self.gomaxprocs > 1 else 0.0)
-        return k * self._alloc_share(base) * self._alloc_factor(base)
+        each_ns = base["alloc_black_ns"] + base["write_barrier_new_ns"]
+        black = each_ns * sum(self._objects()) / max(1.0, self.request_cpu_ns)
+        return k * self._alloc_share(base) * self._alloc_factor(base) + black
 
     def profile(self, origin: str) -> MachineProfile:
         """The base profile with its constants scaled.

@@ -25,6 +25,7 @@ UNREACHABLE = 1.1  # assumed: a peak this far over the limit is no slip between 
 TIGHT_EFFECTIVE_GOGC = 15
 WORTH_CPU_POINTS = 0.01  # assumed: a gain of less than a point of CPU is not worth a change
 WORTH_MEMORY_FRAC = 0.1
+WORTH_WORK_FRAC = 0.03  # assumed: more than machines differ by from run to run
 HEAVY_GC_FRAC = 0.25  # derived: the share that the runtime's background workers take while marking
 
 Verdict = Literal["base", "dangerous", "worth it", "trade-off", "costly", "no gain"]
@@ -136,6 +137,10 @@ def _judge(
         f"GC CPU {-100 * gc_gain:+.1f} points, memory {-100 * memory_gain:+.0f} % ({format_bytes(peak)}),"
         f" throughput {100 * work:+.1f} %"
     )
+    if settings.gomaxprocs > fit.service.gomaxprocs:
+        text += f"; takes {settings.gomaxprocs} CPUs to be free for it and a program that scales"
+    if work >= WORTH_WORK_FRAC and memory_gain >= -WORTH_MEMORY_FRAC:
+        return "worth it", text
     if gc_gain >= WORTH_CPU_POINTS and memory_gain >= -0.02:
         return "worth it", text
     if memory_gain >= WORTH_MEMORY_FRAC and gc_gain > -WORTH_CPU_POINTS:
@@ -166,8 +171,8 @@ def _danger(
         held = live + fit.service.stacks_bytes + fit.service.globals_bytes
         if limit <= held:
             return (
-                f"limit below the live heap ({format_bytes(held)} with stacks and globals): it cannot be met, and the"
-                f" collector runs without pause ({100 * gc:.0f} % of the CPU)"
+                f"limit below the live heap ({format_bytes(held)} with stacks and globals): it cannot be met, and cycle"
+                f" follows cycle ({100 * gc:.0f} % of the CPU); any growth makes it worse"
             )
         if peak > UNREACHABLE * limit:
             return (

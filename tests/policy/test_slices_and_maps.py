@@ -68,7 +68,8 @@ def test_the_first_array_in_the_frame_is_copied_out_when_it_is_full_or_leaves() 
 
 def test_room_by_hand() -> None:
     assert [table_room(slots) for slots in (8, 16, 1024)] == [7, 14, 896]
-    assert [bucket_room(b) for b in (0, 1, 2, 5)] == [8, 13, 26, 208]
+    assert [bucket_room(b, BUCKETS) for b in (0, 1, 2, 5)] == [8, 13, 26, 208]
+    assert [bucket_room(b, release_rules("1.21")) for b in (0, 1, 2, 5)] == [8, 12, 24, 192]
 
 
 def test_a_group_is_a_control_word_and_eight_slots() -> None:

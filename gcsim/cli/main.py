@@ -18,6 +18,7 @@ COMMANDS = {
     "escape": "gcsim.cli.escape",
     "predict": "gcsim.cli.predict",
     "validate": "gcsim.cli.validate",
+    "breakeven": "gcsim.cli.breakeven",
     "gctrace": "gcsim.cli.gctrace",
     "trace": "gcsim.cli.trace",
     "benchfmt": "gcsim.cli.benchfmt",

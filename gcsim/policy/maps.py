@@ -43,8 +43,7 @@ BUCKET_HEADER_BYTES: Final = 48
 EXTRA_BYTES: Final = 24
 SLICE_HEADER_BYTES: Final = 24
 TOPHASH_BYTES: Final = 8
-# derived: runtime/map.go loadFactorNum / loadFactorDen: 6.5 keys per bucket; makeBucketArray: overflow from B = 4.
-LOAD_FACTOR_NUM: Final = 13
+# derived: runtime/map.go loadFactorDen (its numerator differs by release); makeBucketArray: overflow from B = 4.
 LOAD_FACTOR_DEN: Final = 2
 PREALLOCATES_FROM_B: Final = 4
 
@@ -247,12 +246,12 @@ def _keys_per_table(hashes: Hashes, depth: int) -> npt.NDArray[np.intp]:
 # ---- bucket maps -------------------------------------------------------------------------------------------
 
 
-def bucket_room(b: int) -> int:
+def bucket_room(b: int, rules: ReleaseRules) -> int:
     """Keys that 2^b buckets take before the map grows.
 
     Source: runtime/map.go overLoadFactor (go1.19 .. go1.23).  Simplified: no.
     """
-    return max(SLOTS, LOAD_FACTOR_NUM * ((1 << b) // LOAD_FACTOR_DEN))
+    return max(SLOTS, rules.bucket_load_halves * ((1 << b) // LOAD_FACTOR_DEN))
 
 
 def _grow_buckets(
@@ -267,21 +266,21 @@ def _grow_buckets(
     if not header_on_stack:
         growth.kept[MapObject(BUCKET_HEADER_BYTES, True)] += 1
     b = 0
-    while hint > bucket_room(b):
+    while hint > bucket_room(b, rules):
         b += 1
     # Overflow buckets of a map without pointers are kept alive by a list, and their links hidden from the collector.
     has_pointers = map_type.has_pointers
     bucket = MapObject(map_type.bucket_bytes, has_pointers)
     has_extra = False
     while True:
-        is_last = n <= bucket_room(b)
+        is_last = n <= bucket_room(b, rules)
         into = growth.kept if is_last else growth.left_behind
         prepared = 0
         if b or n:
             array, prepared = _bucket_array(map_type, b, rules)
             if not (b == 0 and header_on_stack and hint <= SLOTS):
                 into[array] += 1
-        held = hashes[: min(n, bucket_room(b))]
+        held = hashes[: min(n, bucket_room(b, rules))]
         counts = np.bincount((held & np.uint64((1 << b) - 1)).astype(np.intp), minlength=1)
         overflow = int((-(-np.maximum(counts - SLOTS, 0) // SLOTS)).sum())
         into[bucket] += max(0, overflow - prepared)

@@ -69,6 +69,7 @@ class ReleaseRules:
         idle_ps_return_page_cache: each cycle takes the cached pages from idle Ps.
         strconv_settings: settings are read by strconv.ParseInt, which knows "+50" and refuses a lone "-".
         swiss_maps: maps are Swiss tables.
+        bucket_load_halves: bucket maps grow beyond so many half keys per bucket: 6.5 keys, but 6 in 1.21.
         max_stack_variable_bytes: the largest explicit variable that may be on the stack.
         variable_make_stack_bytes: a slice made with a variable size is in the frame up to this; 0: always in the heap.
         append_stack_bytes: the first array of a slice that append fills is in the frame up to this; 0: never.
@@ -96,6 +97,7 @@ class ReleaseRules:
     idle_ps_return_page_cache: bool
     strconv_settings: bool
     swiss_maps: bool
+    bucket_load_halves: int
     max_stack_variable_bytes: int
     variable_make_stack_bytes: int
     append_stack_bytes: int
@@ -137,6 +139,7 @@ _GO_1_19: Final = ReleaseRules(
     idle_ps_return_page_cache=False,
     strconv_settings=False,
     swiss_maps=False,
+    bucket_load_halves=13,
     # cmd/compile/internal/ir/cfg.go MaxStackVarSize: 10 MiB to 1.23, 128 KiB from 1.24.
     max_stack_variable_bytes=10 * 1024 * KIB,
     variable_make_stack_bytes=0,
@@ -147,6 +150,7 @@ _GO_1_20: Final = replace(_GO_1_19, release="1.20", pacer_era=PacerEra.MEAN)
 _GO_1_21: Final = replace(
     _GO_1_19,
     release="1.21",
+    bucket_load_halves=12,  # runtime/map.go loadFactorNum: 8 * 13 / 16 was rounded down before it was doubled
     pacer_era=PacerEra.WINDOW,
     memory_limit_headroom_percent=3,
     sweep_batch_spans=10,
@@ -157,6 +161,7 @@ _GO_1_21: Final = replace(
 _GO_1_22: Final = replace(
     _GO_1_21,
     release="1.22",
+    bucket_load_halves=13,
     scavenge_limit_slip=False,
     # The header must still fit, and the check does not ask whether the object needs one.
     large_object_min_bytes=MAX_SMALL_BYTES - MALLOC_HEADER_BYTES,

@@ -98,6 +98,17 @@ def test_misuse_has_a_remedy(arguments: tuple[str, ...], code: int, words: str) 
     assert words in done.stderr
 
 
+def test_the_workload_of_sites_shows_what_changed_by_release() -> None:
+    workload = Path(__file__).parents[2] / "workloads" / "memory" / "allocation-sites.yaml"
+
+    def places(release: str) -> list[str]:
+        rows = json.loads(gcsim(workload, "--go", release, "--output", "json").stdout)
+        return [row["place"] for row in rows]
+
+    assert places("1.27") == ["stack", "stack", "heap", "stack <= 32 B", "heap", "stack"]
+    assert places("1.22") == ["stack", "stack", "heap", "heap", "heap", "stack"]
+
+
 def test_a_spec_without_sites_says_how_to_get_some(tmp_path: Path) -> None:
     path = tmp_path / "none.yaml"
     path.write_text("name: none\n")

@@ -18,6 +18,7 @@ COMMANDS = {
     "gctrace": "gcsim.cli.gctrace",
     "trace": "gcsim.cli.trace",
     "benchfmt": "gcsim.cli.benchfmt",
+    "pprof": "gcsim.cli.pprof",
     "bench": "gcsim.cli.bench",
     "names": "gcsim.cli.names",
     "version": "gcsim.cli.version",

@@ -19,6 +19,7 @@ COMMANDS = {
     "trace": "gcsim.cli.trace",
     "benchfmt": "gcsim.cli.benchfmt",
     "pprof": "gcsim.cli.pprof",
+    "learn": "gcsim.cli.learn",
     "bench": "gcsim.cli.bench",
     "names": "gcsim.cli.names",
     "version": "gcsim.cli.version",

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from gcsim.version import __version__
 
 if TYPE_CHECKING:
-    from gcsim.datasets.reader import Result, load
+    from gcsim.datasets.open import load
+    from gcsim.datasets.reader import Result
     from gcsim.datasets.run import run
     from gcsim.errors import DatasetError, GcsimError, InvariantError, RunError, SpecError
     from gcsim.spec.load import load_spec
@@ -37,7 +38,7 @@ __all__ = [
 
 _HOME = {
     "Result": "gcsim.datasets.reader",
-    "load": "gcsim.datasets.reader",
+    "load": "gcsim.datasets.open",
     "run": "gcsim.datasets.run",
     "load_spec": "gcsim.spec.load",
     "Spec": "gcsim.spec.models",

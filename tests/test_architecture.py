@@ -12,7 +12,7 @@ PACKAGE = Path(gcsim.__file__).parent
 
 # Left to right: a room may import those before it in the list, and itself, but not its neighbours on one line.
 ORDER = (
-    {"errors", "units", "version"},
+    {"errors", "units", "version", "failpoints"},
     {"spec"},
     {"policy"},
     {"runtime"},

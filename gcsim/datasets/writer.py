@@ -28,6 +28,7 @@ from gcsim.datasets.dictionary import write_dictionary
 from gcsim.datasets.manifest import MANIFEST_NAME, SUMMARY_NAME, FileEntry, Manifest, RunIdentity
 from gcsim.datasets.schema import TABLES, Knob, arrow_schema
 from gcsim.errors import DatasetError
+from gcsim.failpoints import failpoint
 from gcsim.runtime.buckets import bucket_bounds
 from gcsim.runtime.records import (
     AssistRecord,
@@ -286,10 +287,12 @@ def refuse_taken(target: Path, *, replace: bool) -> None:
 
 def publish(source: Path, target: Path, manifest: Manifest, *, replace: bool = False) -> None:
     """Add the manifest to the files of `source`, flush all to disk and rename the directory to `target`."""
+    failpoint("publish.after_tables")
     (source / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
     for path in [*source.iterdir(), source]:
         if path.is_file() or path == source:
             _fsync(path)
+    failpoint("publish.after_manifest")
     old: Path | None = None
     if target.exists():
         refuse_taken(target, replace=replace)
@@ -299,6 +302,7 @@ def publish(source: Path, target: Path, manifest: Manifest, *, replace: bool = F
         else:
             target.rmdir()
     source.rename(target)
+    failpoint("publish.after_rename")
     # mkdtemp makes directories private; a published dataset has the ordinary rights of a new directory.
     umask = os.umask(0)
     os.umask(umask)

@@ -31,7 +31,9 @@ class Footprint:
         contended_ns: the part of it that is there because the others do: caches and memory bandwidth shared.
         mark_ns: time to mark them in allocation order.
         scattered_ns: extra time to mark them when replaced at random.
-        scattered_work_bytes: what that takes away from scan_work_bytes: fewer are scanned densely.
+        sparse_ns: the part of mark_ns that goes to objects which Green Tea meets alone in their spans, before others
+            of these have been found; in allocation order, where it scans the rest span by span.
+        sparse_work_bytes: the scan work of these.
         spans: spans they fill.
         scan_spans: those of them that hold objects with pointers.
     """
@@ -45,7 +47,8 @@ class Footprint:
     contended_ns: float = 0.0
     mark_ns: float = 0.0
     scattered_ns: float = 0.0
-    scattered_work_bytes: float = 0.0
+    sparse_ns: float = 0.0
+    sparse_work_bytes: float = 0.0
     spans: float = 0.0
     scan_spans: float = 0.0
 
@@ -60,7 +63,8 @@ class Footprint:
             self.contended_ns + other.contended_ns,
             self.mark_ns + other.mark_ns,
             self.scattered_ns + other.scattered_ns,
-            self.scattered_work_bytes + other.scattered_work_bytes,
+            self.sparse_ns + other.sparse_ns,
+            self.sparse_work_bytes + other.sparse_work_bytes,
             self.spans + other.spans,
             self.scan_spans + other.scan_spans,
         )
@@ -70,7 +74,7 @@ class Footprint:
         return Footprint(
             round(self.bytes * n), round(self.objects * n), self.live_bytes * n, round(self.scannable_bytes * n),
             self.scan_work_bytes * n, self.alloc_ns * n, self.contended_ns * n, self.mark_ns * n,
-            self.scattered_ns * n, self.scattered_work_bytes * n, self.spans * n, self.scan_spans * n,
+            self.scattered_ns * n, self.sparse_ns * n, self.sparse_work_bytes * n, self.spans * n, self.scan_spans * n,
         )  # fmt: skip
 
 
@@ -138,7 +142,7 @@ class CostModel:
         contended_ns = bytes_ns * (self.per_byte_factor - 1.0)
         return Footprint(
             object_bytes, 1, live, scannable, work, base_ns + bytes_ns + contended_ns, contended_ns, mark, scattered,
-            0.0, spans, spans if pointer_words else 0.0,
+            0.0, 0.0, spans, spans if pointer_words else 0.0,
         )  # fmt: skip
 
     def is_dense(self, object_bytes: int) -> bool:
@@ -146,22 +150,28 @@ class CostModel:
         return self.rules.dense_scan_allowed and 16 <= object_bytes <= 512
 
     def group(self, group: ObjectGroup) -> Footprint:
-        """All objects of a group.  Scattered, the first is met by a cache miss, and spans hold fewer at a time."""
+        """All objects of a group.  Scattered, the first is met by a cache miss."""
         p = self.profile
         one = self.object(group.size, group.pointer_words, group.shape)
-        lost = 0.0
-        if group.pointer_words and group.shape != "list" and self.is_dense(one.bytes):
-            dense = group.count / (group.count + p["dense_scan_scattered_objects"])
-            lost = one.scan_work_bytes - (one.scannable_bytes + dense * (one.bytes - one.scannable_bytes))
+        sparse_ns = sparse_work = 0.0
+        in_order = p["dense_scan_frac"]
+        if in_order and group.pointer_words and group.shape != "list" and self.is_dense(one.bytes):
+            met_alone = (1.0 - in_order) * group.count
+            factor = p["mark_sparse_factor"]
+            sparse_ns = (
+                one.mark_ns * group.count * met_alone * factor / (group.count + met_alone * (factor - 1.0))
+            )
+            sparse_work = met_alone * one.scannable_bytes
         # A list node's miss is its own; a large object is a span, met anew in any order; marks of small pointer-free
         # objects lie in their span where Green Tea keeps them there.
         if group.pointer_words:
             meets_miss = group.shape != "list"
         else:
-            meets_miss = one.bytes <= LARGE_BYTES and not (self.rules.green_tea and one.bytes <= 512)
+            meets_miss = one.bytes < LARGE_BYTES and not (self.rules.green_tea and one.bytes <= 512)
         extra = Footprint(
             scattered_ns=p["mark_scattered_group_ns"] if meets_miss else 0.0,
-            scattered_work_bytes=max(0.0, lost) * group.count,
+            sparse_ns=sparse_ns,
+            sparse_work_bytes=sparse_work,
         )
         return one.times(group.count) + extra
 

@@ -199,8 +199,9 @@ class World:
             # Costs are those beside mutators on all other Ps; markers and idle Ps leave the caches to whom they are.
             busy_frac = (self.running_mutators - 1) / (self.procs - 1)
             factor *= 1.0 - g.contended_frac * (1.0 - busy_frac)
-        if self.memory.is_faulting:
-            factor += self.memory.fault_ns_per_byte * g.bytes_per_ns
+        faulting_frac = 1.0 if self.memory.is_faulting else self.memory.reused_frac
+        if faulting_frac:
+            factor += self.memory.fault_ns_per_byte * g.bytes_per_ns * faulting_frac
         return factor * self.cores.slow
 
     def charge_background(self, state: PState, ns: int) -> None:

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 from gcsim.spec.check import is_profile_path
 from gcsim.spec.models import Spec
+
+# Fields that came later: where they say nothing they are left out, so that older specs keep their names.
+_LATER: dict[str, Any] = {"sites": []}
+_LATER_IN_STEPS: dict[str, Any] = {"site": None}
 
 
 def canonical_json(spec: Spec) -> str:
@@ -18,9 +23,18 @@ def canonical_json(spec: Spec) -> str:
     data = spec.model_dump(mode="json")
     if is_profile_path(spec.machine.profile):
         del data["machine"]["profile"]
+    _drop(data, _LATER)
     for request in data["requests"]:
         del request["arrivals_csv"]
+        for step in request["steps"]:
+            _drop(step, _LATER_IN_STEPS)
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _drop(data: dict[str, Any], unsaid: dict[str, Any]) -> None:
+    for field, value in unsaid.items():
+        if field in data and data[field] == value:
+            del data[field]
 
 
 def spec_digest(spec: Spec) -> str:
@@ -28,8 +42,8 @@ def spec_digest(spec: Spec) -> str:
     return hashlib.sha256(canonical_json(spec).encode()).hexdigest()
 
 
-def run_id(spec: Spec, profile_content: str, engine_version: str) -> str:
-    """Name of the run of a spec (with its seed) on a machine profile: ``r-`` and 16 hex digits.
+def run_digest(spec: Spec, profile_content: str, engine_version: str) -> str:
+    """SHA-256 of all that decides a run's result, 64 hex digits.
 
     Args:
         profile_content: canonical text of the profile that the run uses.
@@ -38,4 +52,9 @@ def run_id(spec: Spec, profile_content: str, engine_version: str) -> str:
     parts = json.dumps(
         [canonical_json(spec), profile_content, engine_version]
     )  # JSON: no part can run into the next
-    return "r-" + hashlib.sha256(parts.encode()).hexdigest()[:16]
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def run_id(spec: Spec, profile_content: str, engine_version: str) -> str:
+    """Name of the run of a spec (with its seed) on a machine profile: ``r-`` and 16 hex digits of its digest."""
+    return "r-" + run_digest(spec, profile_content, engine_version)[:16]

@@ -94,6 +94,22 @@ def apply_overrides(data_or_spec: Spec | Mapping[str, Any], overrides: Sequence[
     return spec_from_dict(data)
 
 
+def value_at(spec: Spec, path: str) -> Any:
+    """The resolved value of a field as plain data: ``off`` where it is off, None where it is not set.
+
+    Args:
+        path: as in `apply_overrides`.
+    Raises:
+        SpecError: there is no such field.
+    """
+    path = full_path(path)
+    if not _PATH.fullmatch(path):
+        raise SpecError([Problem(path="$", value=repr(path), message="is no path")])
+    parts: list[str | int] = [name or int(index) for name, index in _PART.findall(path)]
+    place, at = _find(spec.model_dump(mode="json"), parts)
+    return place[at[-1]]
+
+
 def _plain_copy(data: Any) -> Any:
     if isinstance(data, Mapping):
         return {key: _plain_copy(value) for key, value in data.items()}

@@ -1,0 +1,236 @@
+"""`gcsim sweep`."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from gcsim.cli import exit_codes
+from gcsim.cli.output import format_value, stderr_console, stdout_console
+from gcsim.datasets.metrics import METRIC_BY_NAME
+from gcsim.datasets.sweep import SweepResult, points_table
+from gcsim.datasets.thresholds import evaluate_thresholds
+from gcsim.errors import DatasetError
+from gcsim.spec.load import load_spec
+from gcsim.spec.overrides import apply_overrides
+from gcsim.sweep.axes import parse_axes, read_points_csv
+from gcsim.sweep.execute import SweepInterrupted, SweepProgress, run_sweep
+from gcsim.sweep.plan import format_knob, plan_sweep
+
+_SHOWN = ("num_gc", "memory_peak_bytes", "gc_cpu_frac", "throughput_rps", "latency_ns_p50", "latency_ns_p99")
+
+
+@click.command("sweep")
+@click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "-P",
+    "--param",
+    "axes",
+    multiple=True,
+    metavar="PATH=VALUES",
+    help="An axis: a field by its path or short name (`gcsim names`) and its values, such as gogc=50,100,200. Repeatable:"
+    " every combination is a point.",
+)
+@click.option(
+    "--zip", "zipped", is_flag=True, help="Take the axes' values together instead of every combination."
+)
+@click.option(
+    "--points",
+    "points_csv",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV file of points: its header names fields, each row is a point.",
+)
+@click.option(
+    "--latin-hypercube",
+    "samples",
+    type=click.IntRange(2, 1_000_000),
+    metavar="N",
+    help="N points that cover all axes evenly; axes may be ranges such as gogc=25..400 or gomemlimit=64MiB..1GiB:log.",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Change a field at every point. Repeatable.",
+)
+@click.option(
+    "--replications",
+    type=click.IntRange(1, 10_000),
+    help="Runs per point, the same seeds at every point. [default: the spec's]",
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of the sweep instead of the spec's.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Directory of the sweep. [default: sweeps/<sweep id>]"
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the sweep that is in the directory; done runs are not done again.",
+)
+@click.option("--jobs", type=click.IntRange(1, 1024), help="Worker processes. [default: one per CPU]")
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="Form of the points on stdout.",
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    spec: Path,
+    axes: tuple[str, ...],
+    zipped: bool,
+    points_csv: Path | None,
+    samples: int | None,
+    overrides: tuple[str, ...],
+    replications: int | None,
+    seed: int | None,
+    out: Path | None,
+    resume: bool,
+    jobs: int | None,
+    output: str,
+) -> None:
+    """Simulate SPEC at many settings and print one row per point.
+
+    All runs go to the sweep's directory, for `gcsim report`, `gcsim export`, `gcsim compare` and `gcsim.load`. A run that
+    fails is a row with its error, and the exit code is 4. Ctrl-C finishes what is going on and prints how to go on.
+    """
+    if zipped and samples is not None:
+        raise click.UsageError("--zip and --latin-hypercube exclude each other")
+    plan = plan_sweep(
+        apply_overrides(load_spec(spec), overrides),
+        parse_axes(axes),
+        layout="latin-hypercube" if samples is not None else "zip" if zipped else "grid",
+        rows=[] if points_csv is None else read_points_csv(points_csv),
+        samples=samples,
+        replications=replications,
+        seed=seed,
+    )
+    directory = out or Path("sweeps") / plan.sweep_id
+    stop = threading.Event()
+    try:
+        with _stop_on_ctrl_c(stop), _progress() as progress:
+            result = run_sweep(plan, directory, jobs=jobs, resume=resume, progress=progress, stop=stop)
+    except DatasetError as error:
+        raise click.BadParameter(str(error), param_hint="--out") from error
+    except SweepInterrupted as interrupted:
+        pending = sum(point.pending for point in interrupted.result.points)
+        again = [word for word in sys.argv[1:] if word != "--resume"] + ["--resume"]
+        click.echo(f"Interrupted, {pending} runs to go. Go on with:\n  gcsim {shlex.join(again)}", err=True)
+        ctx.exit(exit_codes.INTERRUPTED)
+    _print(result, output)
+    failed = sum(len(point.failures) for point in result.points)
+    click.echo(f"sweep directory: {directory}", err=True)
+    missed = _check_thresholds(result)
+    if failed:
+        click.echo(f"{failed} of {len(result.runs) + failed} runs failed", err=True)
+        ctx.exit(exit_codes.PARTIAL)
+    if missed:
+        ctx.exit(exit_codes.THRESHOLD_FAILED)
+
+
+def _check_thresholds(result: SweepResult) -> int:
+    """Say which points miss a threshold of the spec; how many do."""
+    missed = 0
+    for point in result.points:
+        if point.summary is None:
+            continue
+        outcomes = evaluate_thresholds(result.spec["thresholds"], point.summary)
+        failed = [outcome for outcome in outcomes if not outcome.met]
+        missed += bool(failed)
+        for outcome in failed:
+            measured = format_value(METRIC_BY_NAME[outcome.metric], outcome.measured)
+            click.echo(
+                f"{point.label}: threshold {outcome.metric} {outcome.condition}: FAILED, measured {measured}",
+                err=True,
+            )
+    return missed
+
+
+def _print(result: SweepResult, output: str) -> None:
+    if output != "table":
+        frame = points_table(result).to_pandas()
+        form = (
+            frame.to_csv(index=False) if output == "csv" else frame.to_json(orient="records", indent=2) + "\n"
+        )
+        click.echo(form, nl=False)
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in result.knobs:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in _SHOWN:
+        table.add_column(name, justify="right")
+    for point in result.points:
+        knobs = [format_knob(name, value) for name, value in point.knobs.items()]
+        if point.summary is None:
+            error = point.failures[0]
+            table.add_row(*knobs, f"failed: {error.error}: {error.message}", style="red")
+            continue
+        cells = []
+        for name in _SHOWN:
+            metric, mean = METRIC_BY_NAME[name], point.summary[name]
+            low = point.summary[f"{name}_ci95_low"]
+            spread = f" ±{100 * (mean - low) / mean:.0f}%" if low is not None and mean else ""
+            cells.append(format_value(metric, mean) + spread)
+        table.add_row(*knobs, *cells)
+    stdout_console().print(table)
+
+
+@contextmanager
+def _stop_on_ctrl_c(stop: threading.Event) -> Iterator[None]:
+    """The first Ctrl-C asks to stop, the second one stops."""
+
+    def asked(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        click.echo("Finishing what is going on; Ctrl-C again gives it up.", err=True)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, asked)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[SweepProgress], None] | None]:
+    """A bar on stderr where it is a terminal; otherwise a line for every tenth of the runs."""
+    if not sys.stderr.isatty():
+        told = -1
+
+        def tell(at: SweepProgress) -> None:
+            nonlocal told
+            tenth = 10 * at.done // at.total
+            if tenth != told:
+                told = tenth
+                failed = f", {at.failed} failed" if at.failed else ""
+                reused = f", {at.reused} were there already" if at.reused else ""
+                click.echo(f"{at.done} of {at.total} runs done{failed}{reused}", err=True)
+
+        yield tell
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=stderr_console(), transient=True) as bar:
+        task = bar.add_task("simulating", total=None)
+
+        def update(at: SweepProgress) -> None:
+            words = f"simulating, {at.failed} failed" if at.failed else "simulating"
+            bar.update(task, description=words, total=at.total, completed=at.done)
+
+        yield update

@@ -1,0 +1,368 @@
+"""The dataset of a sweep: a directory of runs, what was planned, and what failed.
+
+    sweep.json           what was planned: spec, knobs, points and the ids of their runs, in order
+    datasets/<run_id>/   each run that is done, a dataset of its own; it appears by renaming
+    failed/<run_id>.json each run that cannot be done, with its error
+    runs.parquet         when all is done: a row per run, those that failed too
+    points.parquet       when all is done: a row per point, means and intervals over its replications
+
+A run that is in neither is pending.  Knobs are added to the tables as real columns when they are read or exported, so
+a run directory depends on its own spec alone and two sweeps that share a point have the same bytes for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gcsim.datasets.manifest import FORMAT
+from gcsim.datasets.metrics import METRICS
+from gcsim.datasets.reader import Result, load
+from gcsim.datasets.schema import RUN_ID, SCHEMA_VERSION, TABLES, Column, Knob, check_schema_version
+from gcsim.datasets.summary import Metrics, combine
+from gcsim.datasets.table import Constants, Table, Tables
+from gcsim.errors import DatasetError
+
+SWEEP_NAME = "sweep.json"
+RUNS_DIR = "datasets"
+FAILED_DIR = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedPoint:
+    """One setting of a sweep and the ids of its runs, by replication."""
+
+    point_id: str
+    label: str
+    knobs: Mapping[str, Knob]
+    run_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepDescription:
+    """What `sweep.json` says."""
+
+    sweep_id: str
+    name: str
+    seed: int
+    replications: int
+    layout: str
+    engine_version: str
+    columns: Mapping[str, str]
+    """Column of each knob -> path of its field."""
+    spec: Mapping[str, Any]
+    """The spec before any knob is set."""
+    points: tuple[PlannedPoint, ...]
+    schema_version: str = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """One line per point, so that two sweeps can be compared by eye."""
+        body = asdict(self)
+        points = [json.dumps(point, ensure_ascii=False) for point in body.pop("points")]
+        head = json.dumps({"format": FORMAT, "kind": "sweep", **body}, indent=1, ensure_ascii=False)
+        return f'{head[:-2]},\n "points": [\n  ' + ",\n  ".join(points) + "\n ]\n}\n"
+
+    @classmethod
+    def read(cls, directory: Path) -> Self:
+        """Raises DatasetError if the directory has none, or one that is not ours, damaged or of a newer version."""
+        path = directory / SWEEP_NAME
+        try:
+            body = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as err:
+            raise DatasetError(f"{path}: cannot be read ({err})") from err
+        if (
+            not isinstance(body, dict)
+            or body.pop("format", None) != FORMAT
+            or body.pop("kind", None) != "sweep"
+        ):
+            raise DatasetError(f"{path}: written by another program, not by gcsim")
+        check_schema_version(str(body.get("schema_version")), where=str(path))
+        try:
+            points = tuple(
+                PlannedPoint(**(point | {"run_ids": tuple(point["run_ids"])})) for point in body.pop("points")
+            )
+            return cls(points=points, **body)
+        except (KeyError, TypeError) as err:
+            raise DatasetError(f"{path}: damaged, a field is missing or wrong ({err})") from err
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why a run has no dataset.  `retry`: another attempt may go better (a lost worker, a full disk)."""
+
+    run_id: str
+    error: str
+    message: str
+    retry: bool
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as err:
+            raise DatasetError(f"{path}: cannot be read ({err})") from err
+
+
+# Columns that a sweep puts behind run_id, before its knobs.
+SWEEP_COLUMNS = (
+    Column(
+        name="point_id",
+        type="string",
+        unit="word",
+        description="the setting: p- and 12 hex digits of its hash",
+    ),
+    Column(name="label", type="string", unit="word", description="the setting, as it was written"),
+    Column(
+        name="replication",
+        type="int64",
+        unit="index",
+        description="number of the replication of its point, from 0",
+    ),
+)
+ERROR_COLUMN = Column(
+    name="error",
+    type="string",
+    unit="word",
+    description="why the run failed; null: it did not",
+    nullable=True,
+)
+
+
+def knob_columns(points: Sequence[PlannedPoint], columns: Mapping[str, str]) -> dict[str, Column]:
+    """The columns of the knobs, each of the narrowest type that holds all its values."""
+    return {
+        name: Column(
+            name=name,
+            type=_type_of([point.knobs[name] for point in points]),
+            unit="as in the spec",
+            description=f"swept knob {path}; null: off or not set",
+            nullable=True,
+        )
+        for name, path in columns.items()
+    }
+
+
+def _type_of(values: Sequence[Knob]) -> Any:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {int}:
+        return "int64"
+    if kinds <= {int, float}:
+        return "float64"
+    return "bool" if kinds == {bool} else "string"
+
+
+def knob_value(column: Column, value: Knob) -> Knob:
+    """A knob's value in the type of its column."""
+    if value is None or column.type in ("int64", "bool"):
+        return value
+    if column.type == "float64":
+        return float(value)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+class SweepPoint:
+    """One setting, with its runs as far as they are done."""
+
+    def __init__(
+        self, planned: PlannedPoint, runs: Mapping[str, Result], failures: Mapping[str, Failure]
+    ) -> None:
+        self.point_id = planned.point_id
+        self.label = planned.label
+        self.knobs = dict(planned.knobs)
+        self.runs = tuple(runs[name] for name in planned.run_ids if name in runs)
+        self.failures = tuple(failures[name] for name in planned.run_ids if name in failures)
+        self.pending = len(planned.run_ids) - len(self.runs) - len(self.failures)
+
+    @cached_property
+    def summary(self) -> Metrics | None:
+        """Means and intervals over the replications that are done, as `Result.summary` has them; None: no run is."""
+        return combine(run.summary for run in self.runs) if self.runs else None
+
+    def __repr__(self) -> str:
+        return f"SweepPoint({self.label!r}, {len(self.runs)} runs)"
+
+
+class SweepResult:
+    """A sweep, done or in progress: `points` by setting, `tables` over all runs with the knobs as columns."""
+
+    def __init__(self, path: Path, description: SweepDescription) -> None:
+        self.path = path
+        self.description = description
+        self.failures: dict[str, Failure] = {}
+        self.runs: dict[str, Result] = {}
+        """Run id -> its `Result`, in order of the plan."""
+        for point in description.points:
+            for name in point.run_ids:
+                if (path / RUNS_DIR / name).is_dir():
+                    self.runs[name] = load(path / RUNS_DIR / name)
+                elif (path / FAILED_DIR / f"{name}.json").is_file():
+                    self.failures[name] = Failure.read(path / FAILED_DIR / f"{name}.json")
+        self.points = tuple(SweepPoint(p, self.runs, self.failures) for p in description.points)
+        self.knobs = knob_columns(description.points, description.columns)
+        self.tables = Tables(self._tables())
+
+    @property
+    def sweep_id(self) -> str:
+        """Identity of the sweep: s- and 16 hex digits."""
+        return self.description.sweep_id
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The spec before any knob is set, as plain data."""
+        return dict(self.description.spec)
+
+    def constants_of(self, point: PlannedPoint, replication: int) -> Constants:
+        """The sweep's own columns of one run."""
+        values: list[Knob] = [point.point_id, point.label, replication]
+        constants = [(c.field(), v) for c, v in zip(SWEEP_COLUMNS, values, strict=True)]
+        return (
+            *constants,
+            *((c.field(), knob_value(c, point.knobs[name])) for name, c in self.knobs.items()),
+        )
+
+    def runs_in_order(self) -> Iterator[tuple[PlannedPoint, int, str]]:
+        """Every planned run: point, number of the replication, run id."""
+        for point in self.description.points:
+            for replication, name in enumerate(point.run_ids):
+                yield point, replication, name
+
+    def parts_by_run_id(self, name: str) -> Iterator[pa.Table]:
+        """A table run by run, in the order of run ids, with the sweep's own columns."""
+        planned = sorted(self.runs_in_order(), key=lambda run: run[2])
+        for point, replication, run_id in planned:
+            if run_id in self.runs and name in self.runs[run_id].tables:
+                path = self.runs[run_id].tables[name].paths[0]
+                yield Table(name, (path,), (self.constants_of(point, replication),)).to_arrow()
+
+    def verify(self) -> None:
+        """Read every file of every run and compare its SHA-256; DatasetError on the first that differs."""
+        for run in self.runs.values():
+            run.verify()
+
+    def _tables(self) -> dict[str, Table]:
+        names: dict[str, list[tuple[Path, Constants]]] = {}
+        for point, replication, run_id in self.runs_in_order():
+            if run_id in self.runs:
+                constants = self.constants_of(point, replication)
+                for name, table in self.runs[run_id].tables.items():
+                    if name != "runs":
+                        names.setdefault(name, []).append((table.paths[0], constants))
+        tables: dict[str, Table] = {"runs": RunsTable(self)}
+        for name, parts in names.items():
+            tables[name] = Table(name, tuple(p for p, _ in parts), tuple(c for _, c in parts))
+        return tables
+
+    def __repr__(self) -> str:
+        return f"SweepResult({str(self.path)!r}, {len(self.points)} points, {len(self.runs)} runs)"
+
+
+class RunsTable(Table):
+    """Table `runs` of a sweep: a row per planned run in order, with status succeeded, failed or pending."""
+
+    def __init__(self, sweep: SweepResult) -> None:
+        self._sweep = sweep
+        super().__init__("runs", tuple(run.tables["runs"].paths[0] for run in sweep.runs.values()))
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema, with unit and description in each field's metadata."""
+        return runs_schema(self._sweep.knobs)
+
+    @property
+    def num_rows(self) -> int:
+        """Planned runs."""
+        return sum(len(point.run_ids) for point in self._sweep.description.points)
+
+    def to_arrow(self, columns: list[str] | None = None) -> pa.Table:
+        """The rows as an Arrow table, or only some columns of it."""
+        rows = [self._row(*planned) for planned in self._sweep.runs_in_order()]
+        table = pa.Table.from_pylist(rows, schema=self.schema)
+        return table if columns is None else table.select(columns)
+
+    def _row(self, point: PlannedPoint, replication: int, run_id: str) -> dict[str, Any]:
+        sweep = self._sweep
+        row: dict[str, Any] = {"run_id": run_id, "name": sweep.description.name}
+        row |= {field.name: value for field, value in sweep.constants_of(point, replication)}
+        if run_id in sweep.runs:
+            (done,) = pq.read_table(sweep.runs[run_id].tables["runs"].paths[0], partitioning=None).to_pylist()
+            row.update(done)
+            return row
+        failure = sweep.failures.get(run_id)
+        row |= {"engine_version": sweep.description.engine_version, "schema_version": SCHEMA_VERSION}
+        row["status"] = "pending" if failure is None else "failed"
+        row["error"] = None if failure is None else f"{failure.error}: {failure.message}"
+        return row
+
+
+def runs_schema(knobs: Mapping[str, Column]) -> pa.Schema:
+    """Schema of the table `runs` of a sweep: what a failed run has no value of is nullable."""
+    sure = {"name", "status", "engine_version", "schema_version"}
+    own = {c.name for c in TABLES["runs"].columns}
+    fields = [RUN_ID.field(), *(c.field() for c in SWEEP_COLUMNS)]
+    fields += [c.field() for name, c in knobs.items() if name not in own]
+    fields.append(ERROR_COLUMN.field())
+    for column in TABLES["runs"].columns:
+        field = column.field()
+        fields.append(field if column.name in sure else field.with_nullable(True))
+    return pa.schema(fields)
+
+
+def load_sweep(directory: Path) -> SweepResult:
+    """Open a sweep's directory, finished or not; DatasetError if it or one of its runs is damaged."""
+    return SweepResult(directory, SweepDescription.read(directory))
+
+
+def is_sweep(directory: Path) -> bool:
+    """Whether a directory holds a sweep."""
+    return (directory / SWEEP_NAME).is_file()
+
+
+_ENDINGS = ("", "_stddev", "_ci95_low", "_ci95_high")
+_NO_SUMMARY = ("replications", *(m.name + ending for m in METRICS for ending in _ENDINGS))
+
+
+def points_rows(sweep: SweepResult) -> list[dict[str, Any]]:
+    """One flat row per point, in order: setting, how many runs are done, failed and pending, means and intervals."""
+    rows = []
+    for point in sweep.points:
+        row: dict[str, Any] = {"point_id": point.point_id, "label": point.label}
+        row |= {name: knob_value(column, point.knobs[name]) for name, column in sweep.knobs.items()}
+        row |= {"succeeded": len(point.runs), "failed": len(point.failures), "pending": point.pending}
+        row["error"] = f"{point.failures[0].error}: {point.failures[0].message}" if point.failures else None
+        # A metric may have the name of a knob (assists); the knob then goes by its path.
+        row |= point.summary or dict.fromkeys(_NO_SUMMARY)
+        del row["replications"]
+        rows.append(row)
+    return rows
+
+
+def points_table(sweep: SweepResult) -> pa.Table:
+    """A row per point, in order: setting, how many runs are done, failed and pending, means and intervals."""
+    words = {"point_id", "label", "error"}
+    counts = {"succeeded", "failed", "pending"}
+    fields = []
+    for name in ("point_id", "label", *sweep.knobs, *sorted(counts), "error", *_NO_SUMMARY[1:]):
+        if name in sweep.knobs:
+            fields.append(sweep.knobs[name].field())
+        else:
+            kind = pa.string() if name in words else pa.int64() if name in counts else pa.float64()
+            fields.append(pa.field(name, kind, nullable=name not in counts | {"point_id", "label"}))
+    return pa.Table.from_pylist(points_rows(sweep), schema=pa.schema(fields))
+
+
+def write_sweep_tables(sweep: SweepResult, directory: Path) -> None:
+    """Write `runs.parquet` and `points.parquet`, each as a whole or not at all."""
+    for name, table in (("runs", sweep.tables["runs"].to_arrow()), ("points", points_table(sweep))):
+        part = directory / f".{name}.parquet.partial"
+        try:
+            pq.write_table(table, part, compression="zstd")
+            part.replace(directory / f"{name}.parquet")
+        except OSError as err:
+            raise DatasetError(f"{directory}: table {name} cannot be written ({err})") from err

@@ -1,0 +1,209 @@
+"""What a run can be, what it is made of, and what can go wrong with it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+from gcsim.datasets.run import identify
+from gcsim.datasets.thresholds import check_thresholds
+from gcsim.errors import GcsimError
+from gcsim.spec.digest import run_digest
+from gcsim.spec.models import Spec
+from gcsim.spec.profile import MachineProfile, load_profile
+from gcsim.version import ENGINE_VERSION
+
+
+class RunState(StrEnum):
+    """QUEUED -> RUNNING -> SUCCEEDED, FAILED or CANCELLED; back to QUEUED when a worker is lost."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    CANCELLING = "CANCELLING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_final(self) -> bool:
+        return self in FINAL
+
+
+FINAL = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
+ACTIVE = (RunState.RUNNING, RunState.CANCELLING)
+
+
+class Reason(StrEnum):
+    """Why a run FAILED."""
+
+    SIMULATION_FAILED = "SIMULATION_FAILED"  # RunError: it could not finish
+    INTERNAL_ERROR = "INTERNAL_ERROR"  # InvariantError or anything unforeseen: our bug
+    WORKER_LOST = "WORKER_LOST"  # its worker died each time
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"  # the worker's memory limit
+    RUN_TIMEOUT = "RUN_TIMEOUT"  # max_run_duration
+    STORAGE_FULL = "STORAGE_FULL"  # no space for the result
+    RESULT_DIFFERS = "RESULT_DIFFERS"  # computed again with skip_cache, and it is not the same
+
+
+class StoreError(GcsimError):
+    """The store, or what a caller asked of it.  Each reason is a subclass."""
+
+
+class StoreRefusedError(StoreError):
+    """The data directory cannot be used: another coordinator has it, or the file is damaged, foreign or newer."""
+
+
+class StoreFullError(StoreError):
+    """No space left for the store itself; nothing was stored."""
+
+
+class QueueFullError(StoreError):
+    """As many runs wait as are allowed."""
+
+
+class NotFoundError(StoreError):
+    """There is no such run or dataset."""
+
+
+class RunExistsError(StoreError):
+    """Another run has this id."""
+
+
+class RequestReusedError(StoreError):
+    """The request id was used before, for something else."""
+
+
+class RunActiveError(StoreError):
+    """A run that is not finished cannot be deleted."""
+
+
+class EtagMismatchError(StoreError):
+    """The run has changed since the caller looked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRun:
+    """A run to submit.
+
+    Attributes:
+        id: name of the run; must be new.
+        spec_json: the resolved spec as JSON, from which the worker makes the spec again.
+        digest: hash of what decides the result, 64 hex digits (`gcsim.spec.digest.run_digest`).
+        dataset_id: ``r-`` and the digest's first 16 digits; where the result goes.
+        request_id, request_digest: the same pair again gives the first run; another digest is an error.
+        skip_cache: compute even if the result is there.
+        max_duration_s: wall-clock seconds an attempt may take; None = the supervisor's limit.
+        profile_yaml: content of the machine profile, if it came inline.
+    """
+
+    id: str
+    name: str
+    spec_json: str
+    digest: str
+    dataset_id: str
+    request_id: str | None = None
+    request_digest: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    skip_cache: bool = False
+    max_duration_s: int | None = None
+    sweep_id: str | None = None
+    point: str | None = None
+    profile_yaml: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        spec: Spec,
+        *,
+        id: str | None = None,  # noqa: A002 - a run's id
+        profile: MachineProfile | None = None,
+        **fields: Any,
+    ) -> Self:
+        """The run of a spec, everything checked that only the whole can tell: thresholds, machine profile.
+
+        Args:
+            profile: instead of the one that the spec names; its text has to come as `profile_yaml` too.
+
+        Raises:
+            SpecError: a threshold names no metric, or there is no such profile.
+        """
+        check_thresholds(spec)
+        if profile is None:
+            profile = load_profile(spec.machine.profile, spec.runtime.go)
+        return cls(
+            id=id if id is not None else f"run-{secrets.token_hex(10)}",
+            name=spec.name,
+            spec_json=json.dumps(spec.model_dump(mode="json"), separators=(",", ":"), allow_nan=False),
+            digest=run_digest(spec, profile.content, ENGINE_VERSION),
+            dataset_id=identify(spec, profile).run_id,
+            **fields,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredRun:
+    """A run as the store has it.  Times are Unix ns of the wall clock, for people; leases never use them.
+
+    Attributes:
+        attempt: number of executions begun, the fencing token of the latest; 0 before the first.
+        revision: grows with every change of the row, from 1.
+        cached_result: SUCCEEDED without a worker, because the dataset was there.
+        summary: flat metric -> number; empty unless SUCCEEDED.
+    """
+
+    id: str
+    seq: int
+    name: str
+    spec_json: str
+    digest: str
+    dataset_id: str
+    state: RunState
+    reason: str
+    message: str
+    attempt: int
+    losses: int
+    interruptions: int
+    revision: int
+    labels: dict[str, str]
+    skip_cache: bool
+    cached_result: bool
+    max_duration_s: int | None
+    sweep_id: str | None
+    point: str | None
+    profile_sha256: str | None
+    summary: dict[str, Any]
+    create_time_ns: int
+    start_time_ns: int | None
+    end_time_ns: int | None
+
+    @property
+    def etag(self) -> str:
+        return f'"{self.revision}"'
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredDataset:
+    """A published dataset.  Size and SHA-256 are those of its archive (`gcsim.datasets.archive`)."""
+
+    id: str
+    name: str
+    size_bytes: int
+    sha256: str
+    schema_version: str
+    engine_version: str
+    create_time_ns: int
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far the present attempt is.  Simulated times in ns; `eta_s` is wall-clock seconds to go, if known."""
+
+    attempt: int
+    sim_time_ns: int
+    end_ns: int
+    cycles: int
+    eta_s: float | None = None

@@ -250,11 +250,11 @@ class Audit:
                 self.breaches.add(
                     now, f"windows add up to {getattr(totals, name)} {name}, the run has {total}"
                 )
+        if self._window_end_ns != now:
+            self.breaches.add(now, f"the last window ended at {self._window_end_ns} ns")
         if self._sites != [heap.allocated_bytes, heap.allocated_objects]:
             self.breaches.add(now, f"sites add up to {self._sites} bytes and objects, the run has "
                 f"{heap.allocated_bytes} and {heap.allocated_objects}")  # fmt: skip
-        if self._window_end_ns != now:
-            self.breaches.add(now, f"the last window ended at {self._window_end_ns} ns")
         # Who is in the system, counted one by one.
         load = world.probe.load
         there = sum(g.request_class is not None for g in world.alive)

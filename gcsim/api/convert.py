@@ -15,7 +15,15 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 from pydantic import BaseModel
 
-from gcsim.api.v1 import distribution_pb2, objects_pb2, settings_pb2, spec_pb2, steps_pb2, workload_pb2
+from gcsim.api.v1 import (
+    distribution_pb2,
+    objects_pb2,
+    settings_pb2,
+    site_pb2,
+    spec_pb2,
+    steps_pb2,
+    workload_pb2,
+)
 from gcsim.errors import InvariantError
 from gcsim.spec import models
 from gcsim.spec.check import is_profile_path
@@ -238,7 +246,7 @@ def _models() -> Iterator[tuple[str, type[BaseModel]]]:
     """Message name -> model, for every message that mirrors a model."""
     every: tuple[type[BaseModel], ...] = (
         Spec, models.RuntimeSettings, models.Machine, models.Run, models.Record, models.Globals, models.IdleGoroutines,
-        models.RetainedSet, models.ObjectGroup, models.RequestClass, models.Phase, *STEP_MODELS.values(),
+        models.AllocationSite, models.RetainedSet, models.ObjectGroup, models.RequestClass, models.Phase, *STEP_MODELS.values(),
     )  # fmt: skip
     for model in every:
         yield MESSAGES.get(model, model.__name__), model
@@ -247,7 +255,15 @@ def _models() -> Iterator[tuple[str, type[BaseModel]]]:
 
 
 def _descriptor(name: str) -> Any:
-    for module in (spec_pb2, settings_pb2, workload_pb2, objects_pb2, steps_pb2, distribution_pb2):
+    for module in (
+        spec_pb2,
+        settings_pb2,
+        site_pb2,
+        workload_pb2,
+        objects_pb2,
+        steps_pb2,
+        distribution_pb2,
+    ):
         if name in module.DESCRIPTOR.message_types_by_name:
             return module.DESCRIPTOR.message_types_by_name[name]
     raise InvariantError(f"there is no message {name}")

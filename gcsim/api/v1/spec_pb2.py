@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from gcsim.api.v1 import settings_pb2 as gcsim_dot_api_dot_v1_dot_settings__pb2
+from gcsim.api.v1 import site_pb2 as gcsim_dot_api_dot_v1_dot_site__pb2
 from gcsim.api.v1 import workload_pb2 as gcsim_dot_api_dot_v1_dot_workload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gcsim/api/v1/spec.proto\x12\x0cgcsim.api.v1\x1a\x1bgcsim/api/v1/settings.proto\x1a\x1bgcsim/api/v1/workload.proto\"\x94\x05\n\x04Spec\x12\x14\n\x07version\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\x04name\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x03 \x01(\tH\x02\x88\x01\x01\x12.\n\x07runtime\x18\x04 \x01(\x0b\x32\x1d.gcsim.api.v1.RuntimeSettings\x12&\n\x07machine\x18\x05 \x01(\x0b\x32\x15.gcsim.api.v1.Machine\x12&\n\x03run\x18\x06 \x01(\x0b\x32\x19.gcsim.api.v1.RunSettings\x12,\n\x06record\x18\x07 \x01(\x0b\x32\x1c.gcsim.api.v1.RecordSettings\x12&\n\x07globals\x18\x08 \x01(\x0b\x32\x15.gcsim.api.v1.Globals\x12\x35\n\x0fidle_goroutines\x18\t \x01(\x0b\x32\x1c.gcsim.api.v1.IdleGoroutines\x12+\n\x08retained\x18\n \x03(\x0b\x32\x19.gcsim.api.v1.RetainedSet\x12,\n\x08requests\x18\x0b \x03(\x0b\x32\x1a.gcsim.api.v1.RequestClass\x12#\n\x06phases\x18\x0c \x03(\x0b\x32\x13.gcsim.api.v1.Phase\x12\x1a\n\rrepeat_phases\x18\r \x01(\x08H\x03\x88\x01\x01\x12\x36\n\nthresholds\x18\x0e \x03(\x0b\x32\".gcsim.api.v1.Spec.ThresholdsEntry\x1a\x31\n\x0fThresholdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\n\n\x08_versionB\x07\n\x05_nameB\x0e\n\x0c_descriptionB\x10\n\x0e_repeat_phasesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gcsim/api/v1/spec.proto\x12\x0cgcsim.api.v1\x1a\x1bgcsim/api/v1/settings.proto\x1a\x17gcsim/api/v1/site.proto\x1a\x1bgcsim/api/v1/workload.proto\"\xc1\x05\n\x04Spec\x12\x14\n\x07version\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\x04name\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x03 \x01(\tH\x02\x88\x01\x01\x12.\n\x07runtime\x18\x04 \x01(\x0b\x32\x1d.gcsim.api.v1.RuntimeSettings\x12&\n\x07machine\x18\x05 \x01(\x0b\x32\x15.gcsim.api.v1.Machine\x12&\n\x03run\x18\x06 \x01(\x0b\x32\x19.gcsim.api.v1.RunSettings\x12,\n\x06record\x18\x07 \x01(\x0b\x32\x1c.gcsim.api.v1.RecordSettings\x12&\n\x07globals\x18\x08 \x01(\x0b\x32\x15.gcsim.api.v1.Globals\x12\x35\n\x0fidle_goroutines\x18\t \x01(\x0b\x32\x1c.gcsim.api.v1.IdleGoroutines\x12+\n\x08retained\x18\n \x03(\x0b\x32\x19.gcsim.api.v1.RetainedSet\x12,\n\x08requests\x18\x0b \x03(\x0b\x32\x1a.gcsim.api.v1.RequestClass\x12#\n\x06phases\x18\x0c \x03(\x0b\x32\x13.gcsim.api.v1.Phase\x12\x1a\n\rrepeat_phases\x18\r \x01(\x08H\x03\x88\x01\x01\x12\x36\n\nthresholds\x18\x0e \x03(\x0b\x32\".gcsim.api.v1.Spec.ThresholdsEntry\x12+\n\x05sites\x18\x0f \x03(\x0b\x32\x1c.gcsim.api.v1.AllocationSite\x1a\x31\n\x0fThresholdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\n\n\x08_versionB\x07\n\x05_nameB\x0e\n\x0c_descriptionB\x10\n\x0e_repeat_phasesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SPEC_THRESHOLDSENTRY']._loaded_options = None
   _globals['_SPEC_THRESHOLDSENTRY']._serialized_options = b'8\001'
-  _globals['_SPEC']._serialized_start=100
-  _globals['_SPEC']._serialized_end=760
-  _globals['_SPEC_THRESHOLDSENTRY']._serialized_start=656
-  _globals['_SPEC_THRESHOLDSENTRY']._serialized_end=705
+  _globals['_SPEC']._serialized_start=125
+  _globals['_SPEC']._serialized_end=830
+  _globals['_SPEC_THRESHOLDSENTRY']._serialized_start=726
+  _globals['_SPEC_THRESHOLDSENTRY']._serialized_end=775
 # @@protoc_insertion_point(module_scope)

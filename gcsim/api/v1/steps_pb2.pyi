@@ -18,7 +18,7 @@ LIFETIME_KIND_REQUEST: LifetimeKind
 LIFETIME_KIND_TEMPORARY: LifetimeKind
 
 class Step(_message.Message):
-    __slots__ = ("cpu", "allocate", "block", "syscall", "lock", "pointer_writes", "replace", "publish", "leak", "pool_get", "pool_put", "gc")
+    __slots__ = ("cpu", "allocate", "block", "syscall", "lock", "pointer_writes", "replace", "publish", "leak", "pool_get", "pool_put", "gc", "append", "map_insert")
     CPU_FIELD_NUMBER: _ClassVar[int]
     ALLOCATE_FIELD_NUMBER: _ClassVar[int]
     BLOCK_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +31,8 @@ class Step(_message.Message):
     POOL_GET_FIELD_NUMBER: _ClassVar[int]
     POOL_PUT_FIELD_NUMBER: _ClassVar[int]
     GC_FIELD_NUMBER: _ClassVar[int]
+    APPEND_FIELD_NUMBER: _ClassVar[int]
+    MAP_INSERT_FIELD_NUMBER: _ClassVar[int]
     cpu: CpuStep
     allocate: AllocateStep
     block: BlockStep
@@ -43,7 +45,9 @@ class Step(_message.Message):
     pool_get: PoolGetStep
     pool_put: PoolPutStep
     gc: GCStep
-    def __init__(self, cpu: _Optional[_Union[CpuStep, _Mapping]] = ..., allocate: _Optional[_Union[AllocateStep, _Mapping]] = ..., block: _Optional[_Union[BlockStep, _Mapping]] = ..., syscall: _Optional[_Union[SyscallStep, _Mapping]] = ..., lock: _Optional[_Union[LockStep, _Mapping]] = ..., pointer_writes: _Optional[_Union[PointerWritesStep, _Mapping]] = ..., replace: _Optional[_Union[ReplaceStep, _Mapping]] = ..., publish: _Optional[_Union[PublishStep, _Mapping]] = ..., leak: _Optional[_Union[LeakStep, _Mapping]] = ..., pool_get: _Optional[_Union[PoolGetStep, _Mapping]] = ..., pool_put: _Optional[_Union[PoolPutStep, _Mapping]] = ..., gc: _Optional[_Union[GCStep, _Mapping]] = ...) -> None: ...
+    append: AppendStep
+    map_insert: MapInsertStep
+    def __init__(self, cpu: _Optional[_Union[CpuStep, _Mapping]] = ..., allocate: _Optional[_Union[AllocateStep, _Mapping]] = ..., block: _Optional[_Union[BlockStep, _Mapping]] = ..., syscall: _Optional[_Union[SyscallStep, _Mapping]] = ..., lock: _Optional[_Union[LockStep, _Mapping]] = ..., pointer_writes: _Optional[_Union[PointerWritesStep, _Mapping]] = ..., replace: _Optional[_Union[ReplaceStep, _Mapping]] = ..., publish: _Optional[_Union[PublishStep, _Mapping]] = ..., leak: _Optional[_Union[LeakStep, _Mapping]] = ..., pool_get: _Optional[_Union[PoolGetStep, _Mapping]] = ..., pool_put: _Optional[_Union[PoolPutStep, _Mapping]] = ..., gc: _Optional[_Union[GCStep, _Mapping]] = ..., append: _Optional[_Union[AppendStep, _Mapping]] = ..., map_insert: _Optional[_Union[MapInsertStep, _Mapping]] = ...) -> None: ...
 
 class CpuStep(_message.Message):
     __slots__ = ("ns", "distribution", "calibrated_spin")
@@ -56,7 +60,7 @@ class CpuStep(_message.Message):
     def __init__(self, ns: _Optional[int] = ..., distribution: _Optional[_Union[_distribution_pb2.TimeDistribution, _Mapping]] = ..., calibrated_spin: _Optional[bool] = ...) -> None: ...
 
 class AllocateStep(_message.Message):
-    __slots__ = ("count", "size_bytes", "size_distribution", "pointer_words", "lifetime", "shape", "scaled")
+    __slots__ = ("count", "size_bytes", "size_distribution", "pointer_words", "lifetime", "shape", "scaled", "site")
     COUNT_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     SIZE_DISTRIBUTION_FIELD_NUMBER: _ClassVar[int]
@@ -64,6 +68,7 @@ class AllocateStep(_message.Message):
     LIFETIME_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
     SCALED_FIELD_NUMBER: _ClassVar[int]
+    SITE_FIELD_NUMBER: _ClassVar[int]
     count: float
     size_bytes: int
     size_distribution: _distribution_pb2.SizeDistribution
@@ -71,7 +76,8 @@ class AllocateStep(_message.Message):
     lifetime: Lifetime
     shape: _objects_pb2.Shape
     scaled: bool
-    def __init__(self, count: _Optional[float] = ..., size_bytes: _Optional[int] = ..., size_distribution: _Optional[_Union[_distribution_pb2.SizeDistribution, _Mapping]] = ..., pointer_words: _Optional[int] = ..., lifetime: _Optional[_Union[Lifetime, _Mapping]] = ..., shape: _Optional[_Union[_objects_pb2.Shape, str]] = ..., scaled: _Optional[bool] = ...) -> None: ...
+    site: str
+    def __init__(self, count: _Optional[float] = ..., size_bytes: _Optional[int] = ..., size_distribution: _Optional[_Union[_distribution_pb2.SizeDistribution, _Mapping]] = ..., pointer_words: _Optional[int] = ..., lifetime: _Optional[_Union[Lifetime, _Mapping]] = ..., shape: _Optional[_Union[_objects_pb2.Shape, str]] = ..., scaled: _Optional[bool] = ..., site: _Optional[str] = ...) -> None: ...
 
 class BlockStep(_message.Message):
     __slots__ = ("ns", "distribution", "timer")
@@ -154,6 +160,48 @@ class PoolPutStep(_message.Message):
 class GCStep(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class AppendStep(_message.Message):
+    __slots__ = ("count", "elements", "element_size_bytes", "pointer_words", "hint", "chunk", "lifetime", "site")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    ELEMENTS_FIELD_NUMBER: _ClassVar[int]
+    ELEMENT_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    POINTER_WORDS_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    LIFETIME_FIELD_NUMBER: _ClassVar[int]
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    count: float
+    elements: int
+    element_size_bytes: int
+    pointer_words: int
+    hint: int
+    chunk: int
+    lifetime: Lifetime
+    site: str
+    def __init__(self, count: _Optional[float] = ..., elements: _Optional[int] = ..., element_size_bytes: _Optional[int] = ..., pointer_words: _Optional[int] = ..., hint: _Optional[int] = ..., chunk: _Optional[int] = ..., lifetime: _Optional[_Union[Lifetime, _Mapping]] = ..., site: _Optional[str] = ...) -> None: ...
+
+class MapInsertStep(_message.Message):
+    __slots__ = ("count", "keys", "hint", "key_size_bytes", "value_size_bytes", "key_pointers", "value_pointers", "lifetime", "site")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
+    KEY_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    VALUE_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KEY_POINTERS_FIELD_NUMBER: _ClassVar[int]
+    VALUE_POINTERS_FIELD_NUMBER: _ClassVar[int]
+    LIFETIME_FIELD_NUMBER: _ClassVar[int]
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    count: float
+    keys: int
+    hint: int
+    key_size_bytes: int
+    value_size_bytes: int
+    key_pointers: bool
+    value_pointers: bool
+    lifetime: Lifetime
+    site: str
+    def __init__(self, count: _Optional[float] = ..., keys: _Optional[int] = ..., hint: _Optional[int] = ..., key_size_bytes: _Optional[int] = ..., value_size_bytes: _Optional[int] = ..., key_pointers: _Optional[bool] = ..., value_pointers: _Optional[bool] = ..., lifetime: _Optional[_Union[Lifetime, _Mapping]] = ..., site: _Optional[str] = ...) -> None: ...
 
 class Lifetime(_message.Message):
     __slots__ = ("kind", "distribution")

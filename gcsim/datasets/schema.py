@@ -357,11 +357,11 @@ _SITES = TableSchema(
         _count("step", "index of the step in its request class; null: no step", "index", nullable=True),
         _word(
             "kind",
-            "of a step: its kind, append for the slice that a leak grows; request (its own code), under_way"
+            "of a step: its kind, growslice for the slice that a leak grows; request (its own code), under_way"
             " (requests not ended, in the run's last phase), build, pool, globals, goroutines, report;"
             " of holders: retained, pool, leaked, globals, lifetimes",
         ),
-        _word("name", "set, pool or mutex it is about; empty: none"),
+        _word("name", "set, pool, mutex or allocation site it is about; empty: none"),
         _column("alloc_bytes", "allocated in the phase, by requests that ended in it", "alloc_space"),
         _column("alloc_objects", "objects of it", "alloc_objects"),
         _column("alloc_cpu_ns", "time in the allocator at full speed"),

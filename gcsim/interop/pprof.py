@@ -111,9 +111,9 @@ def site_stack(row: dict[str, Any]) -> Stack:
         if row["step"] is None:
             return base if kind == "request" else (*base, f"main.{row['request_class']}.{kind}")
         about = f"({name})" if name else ""
-        step = "leak" if kind == "append" else kind
+        step = "leak" if kind == "growslice" else kind
         stack = (*base, f"main.{row['request_class']}.{row['step']}-{step}{about}")
-        return (*stack, "runtime.growslice") if kind == "append" else stack
+        return (*stack, "runtime.growslice") if kind == "growslice" else stack
     match kind:
         case "pool":
             return ("sync.(*Pool).Get", f"main.pool({name}).New")

@@ -8,6 +8,7 @@ Effects (replace, publish, leak, pools, lifetimes, pointer writes) are counts pe
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,12 +23,14 @@ from gcsim.runtime.randomness import FloatArray, mean_of, sample, stream
 from gcsim.runtime.sites import Share, Shares, Site
 from gcsim.spec.models import (
     AllocateStep,
+    AppendStep,
     BlockStep,
     CpuStep,
     Distribution,
     GCStep,
     LeakStep,
     LockStep,
+    MapInsertStep,
     PointerWritesStep,
     PoolGetStep,
     PoolPutStep,
@@ -186,8 +189,10 @@ class Block:
 
 
 def _target_of(step: Step) -> str:
-    """What a step is about: the name of a set, pool or mutex, or nothing."""
+    """What a step is about: the name of a set, pool, mutex or allocation site, or nothing."""
     match step:
+        case AllocateStep() | AppendStep() | MapInsertStep():
+            return step.site or ""
         case ReplaceStep() | PublishStep():
             return step.set
         case PoolGetStep() | PoolPutStep():
@@ -200,7 +205,16 @@ def _target_of(step: Step) -> str:
 class Plan:
     """One request class, compiled."""
 
-    def __init__(self, spec: RequestClass, costs: CostModel, heap: Heap, seed: int) -> None:
+    def __init__(
+        self,
+        spec: RequestClass,
+        costs: CostModel,
+        heap: Heap,
+        seed: int,
+        asked: Sequence[tuple[int, Step]] | None = None,
+    ) -> None:
+        """`asked`: for each step its index and form in the spec, if that is not `spec` itself."""
+        self._asked = list(enumerate(spec.steps)) if asked is None else asked
         self.spec = spec
         self.name = spec.name
         self.costs = costs
@@ -319,7 +333,8 @@ class Plan:
         segments[0].cpu_ns += p["request_overhead_ns"]
         for number, step in enumerate(spec.steps):
             s = segments[-1]
-            site = self._site(number, step.kind, _target_of(step))
+            index, written = self._asked[number]
+            site = self._site(index, written.kind, _target_of(written))
             match step:
                 case CpuStep():
                     if step.distribution is not None:
@@ -357,7 +372,7 @@ class Plan:
                     )  # links among new objects cost next to nothing: both ends are black
                 case LeakStep():
                     unit = self.costs.object(step.size, step.pointer_words)
-                    leak = Leak(self.heap, unit, step.slot_bytes, self.costs, self._site(number, "append"))
+                    leak = Leak(self.heap, unit, step.slot_bytes, self.costs, self._site(index, "growslice"))
                     self._add_effect(s, 1.0, leak, unit.alloc_ns, site)
                     s.barriers += 1
                 case PoolGetStep():

@@ -140,9 +140,23 @@ def test_steps_have_allocated_what_their_requests_ask_for(real_run: Result) -> N
     assert flat(decoded, SPACE, r"runtime\.growslice") > 0
     assert flat(decoded, SPACE, r"sync\.\(\*Pool\)\.Get") > 0
     assert flat(decoded, SPACE, r"main\.rare\.0-publish\(index\)") > 0
+    # A slice and a map that grow are allocated at their step, whatever objects they are made of.
+    rare = flat(decoded, OBJECTS, r"main\.rare\.0-publish\(index\)")
+    assert flat(decoded, OBJECTS, r"main\.rare\.1-append") > 5 * rare
+    assert flat(decoded, SPACE, r"main\.rare\.2-map_insert") > 1600 * rare
+    assert flat(decoded, SPACE, r"main\.rare\.3-.*") == 0
     assert flat(decoded, OBJECTS, r"main\.globals") == 1
     assert flat(decoded, SPACE, r"main\.build\(late\)") == 2 * (1 << 20) + 16
-    assert set(sites.kind) >= {"allocate", "replace", "publish", "leak", "append", "pool", "build", "globals"}
+    assert set(sites.kind) >= {
+        "allocate",
+        "replace",
+        "publish",
+        "leak",
+        "growslice",
+        "pool",
+        "build",
+        "globals",
+    }
 
 
 def test_warm_up_is_measured_apart(real_run: Result) -> None:

@@ -22,6 +22,8 @@ COMMANDS = {
     "gctrace": "gcsim.cli.gctrace",
     "trace": "gcsim.cli.trace",
     "benchfmt": "gcsim.cli.benchfmt",
+    "pprof": "gcsim.cli.pprof",
+    "learn": "gcsim.cli.learn",
     "fit": "gcsim.cli.fit",
     "whatif": "gcsim.cli.whatif",
     "bench": "gcsim.cli.bench",

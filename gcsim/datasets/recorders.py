@@ -18,6 +18,7 @@ from gcsim.runtime.records import (
     Recorder,
     RequestSample,
     SchedLatencyBuckets,
+    SiteRecord,
     ThroughputWindow,
     TricolorSample,
 )
@@ -38,6 +39,7 @@ class Tee:
     assist: Callable[[AssistRecord], None]
     tricolor: Callable[[TricolorSample], None]
     p_state: Callable[[PStateInterval], None]
+    site: Callable[[SiteRecord], None]
     event: Callable[[EventRecord], None]
 
     def __init__(self, *recorders: Recorder) -> None:

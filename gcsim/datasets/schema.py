@@ -19,10 +19,13 @@ import pyarrow as pa
 from gcsim.datasets.metrics import METRICS
 from gcsim.errors import DatasetError
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """major.minor: a new nullable column is a minor step, a rename or a new meaning a major one."""
 
-HISTORY: tuple[tuple[str, str], ...] = (("1.0", "first version"),)
+HISTORY: tuple[tuple[str, str], ...] = (
+    ("1.0", "first version"),
+    ("1.1", "new table sites"),
+)
 """Versions and what each changed, oldest first."""
 
 ColumnType = Literal["int64", "float64", "bool", "string"]
@@ -345,6 +348,29 @@ _P_STATES = TableSchema(
     ),
 )
 
+_SITES = TableSchema(
+    name="sites",
+    rows="one row per phase and place in the program that allocates, computes or holds memory",
+    columns=(
+        _PHASE,
+        _word("request_class", "request class; null: set-up, the runtime, or a holder", nullable=True),
+        _count("step", "index of the step in its request class; null: no step", "index", nullable=True),
+        _word(
+            "kind",
+            "of a step: its kind, growslice for the slice that a leak grows; request (its own code), under_way"
+            " (requests not ended, in the run's last phase), build, pool, globals, goroutines, report;"
+            " of holders: retained, pool, leaked, globals, lifetimes",
+        ),
+        _word("name", "set, pool, mutex or allocation site it is about; empty: none"),
+        _column("alloc_bytes", "allocated in the phase, by requests that ended in it", "alloc_space"),
+        _column("alloc_objects", "objects of it", "alloc_objects"),
+        _column("alloc_cpu_ns", "time in the allocator at full speed"),
+        _column("code_cpu_ns", "time of its own code at full speed"),
+        _column("inuse_bytes", "reachable at the end of the phase", "inuse_space of live objects"),
+        _column("inuse_objects", "objects of it", "inuse_objects of live objects"),
+    ),
+)
+
 _EVENTS = TableSchema(
     name="events",
     rows="one row per rare event, in order of time: phase changes, limiter, scavenger, forced GC, settings",
@@ -384,7 +410,7 @@ TABLES: dict[str, TableSchema] = {
     t.name: t
     for t in (
         _RUNS, _CYCLES, _PAUSES, _HEAP, _THROUGHPUT, _LATENCY_HIST, _SCHED_LATENCY_HIST, _REQUESTS, _ASSISTS,
-        _TRICOLOR, _P_STATES, _EVENTS,
+        _TRICOLOR, _P_STATES, _SITES, _EVENTS,
     )
 }  # fmt: skip
 

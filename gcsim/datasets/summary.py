@@ -30,6 +30,7 @@ from gcsim.runtime.records import (
     PStateInterval,
     RequestSample,
     SchedLatencyBuckets,
+    SiteRecord,
     ThroughputWindow,
     TricolorSample,
 )
@@ -151,6 +152,9 @@ class SummaryAccumulator:
         """Not summarised."""
 
     def p_state(self, rec: PStateInterval) -> None:
+        """The throughput windows have the sums."""
+
+    def site(self, rec: SiteRecord) -> None:
         """The throughput windows have the sums."""
 
     def event(self, rec: EventRecord) -> None:

@@ -44,6 +44,7 @@ from gcsim.runtime.records import (
     PStateInterval,
     RequestSample,
     SchedLatencyBuckets,
+    SiteRecord,
     ThroughputWindow,
     TricolorSample,
 )
@@ -203,6 +204,9 @@ class RunWriter:
 
     def p_state(self, rec: PStateInterval) -> None:
         self._row("p_states", rec)
+
+    def site(self, rec: SiteRecord) -> None:
+        self._row("sites", rec)
 
     def event(self, rec: EventRecord) -> None:
         self._row("events", rec)

@@ -21,6 +21,7 @@ from gcsim.runtime.records import (
     PhaseChange,
     PState,
     Recorder,
+    SiteRecord,
     ThroughputWindow,
 )
 
@@ -118,6 +119,7 @@ class Audit:
         # Frequent rows that nothing is asked of.
         self.request = recorder.request
         self.p_state = recorder.p_state
+        self._sites = [0, 0]
         self.tricolor = recorder.tricolor
         self.sched_latency = recorder.sched_latency
         self.gc_intervals = recorder.gc_intervals
@@ -214,6 +216,14 @@ class Audit:
         self._latencies_missing -= int(rec.counts.sum())
         self._recorder.latency(rec)
 
+    def site(self, rec: SiteRecord) -> None:
+        """Nothing is allocated or spent that is less than nothing."""
+        self._sites[0] += rec.alloc_bytes
+        self._sites[1] += rec.alloc_objects
+        if min(rec.alloc_bytes, rec.alloc_objects, rec.inuse_bytes, rec.inuse_objects) < 0:
+            self.breaches.add(self._window_end_ns, f"a count is negative: {rec}")
+        self._recorder.site(rec)
+
     def _end_latencies(self) -> None:
         if self._latencies_missing:
             self.breaches.add(
@@ -242,6 +252,9 @@ class Audit:
                 )
         if self._window_end_ns != now:
             self.breaches.add(now, f"the last window ended at {self._window_end_ns} ns")
+        if self._sites != [heap.allocated_bytes, heap.allocated_objects]:
+            self.breaches.add(now, f"sites add up to {self._sites} bytes and objects, the run has "
+                f"{heap.allocated_bytes} and {heap.allocated_objects}")  # fmt: skip
         # Who is in the system, counted one by one.
         load = world.probe.load
         there = sum(g.request_class is not None for g in world.alive)

@@ -98,6 +98,9 @@ class Builder(Goroutine):
             done = self._rows[first:last]
         for row in done:
             retained = row.retained
+            made = row.table or retained.entry.times(row.entries)
+            site = heap.sites.get("build", retained.name)
+            site.add(made.bytes, made.objects, made.alloc_ns, max(0.0, row.ns - made.alloc_ns))
             if row.table is not None:
                 old, retained.table = retained.table, row.table
                 heap.dead_bytes += old.bytes

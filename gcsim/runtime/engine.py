@@ -159,11 +159,13 @@ def _fill(heap: Heap, world: World) -> None:
     for group in world.spec.globals.objects:
         unit = costs.group(group)
         heap.fixed.append(unit)
-        world.heap.allocate_now(unit)
+        world.heap.allocate_now(unit, heap.sites.get("globals"))
     for request in world.spec.requests:
         for step in request.steps:
             if isinstance(step, PoolGetStep) and step.pool not in heap.pools:
-                heap.pools[step.pool] = PoolState(costs.object(step.size, 0))
+                heap.pools[step.pool] = PoolState(
+                    costs.object(step.size, 0), heap.sites.get("pool", step.pool)
+                )
     world.pacer.globals_scan_bytes = world.spec.globals.scan_bytes
     world.pacer.commit(True)
 

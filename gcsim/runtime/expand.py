@@ -69,14 +69,27 @@ def expand_request(
     seed: int,
 ) -> RequestClass:
     """The request class with every step written out; itself where none needs to be."""
+    return expand_with_origins(request, sites, profile=profile, rules=rules, seed=seed)[0]
+
+
+def expand_with_origins(
+    request: RequestClass,
+    sites: Sequence[AllocationSite],
+    *,
+    profile: MachineProfile,
+    rules: ReleaseRules,
+    seed: int,
+) -> tuple[RequestClass, tuple[int, ...]]:
+    """The same, and for each step written out the index of the step that it stands for."""
     if not any(
         isinstance(step, AppendStep | MapInsertStep) or (isinstance(step, AllocateStep) and step.site)
         for step in request.steps
     ):
-        return request
+        return request, tuple(range(len(request.steps)))
     by_name = {site.name: site for site in sites}
     frame = _Frame()
     steps: list[Step] = []
+    origins: list[int] = []
     for number, step in enumerate(request.steps):
         match step:
             case AllocateStep() if step.site is not None:
@@ -88,8 +101,10 @@ def expand_request(
                 steps += _map_insert(step, by_name, frame, rules, stream(seed, name))
             case _:
                 steps.append(step)
+        origins += [number] * (len(steps) - len(origins))
     used = request.stack_used_bytes + frame.bytes
-    return request.model_copy(update={"steps": tuple(steps), "stack_used_bytes": used})
+    written_out = request.model_copy(update={"steps": tuple(steps), "stack_used_bytes": used})
+    return written_out, tuple(origins)
 
 
 def _allocate(

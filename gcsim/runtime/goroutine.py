@@ -142,6 +142,8 @@ class Worker(Goroutine):
         "_last_end",
         "_objects",
         "_settled",
+        "_shares",
+        "_varying",
         "plan",
     )
 
@@ -172,6 +174,10 @@ class Worker(Goroutine):
         self._objects = _from_zero(block.objects)
         self._effects: list[tuple[Effect, IntArray]] = [
             (effect, _from_zero(counts)) for effect, counts in block.effects
+        ]
+        self._shares = block.shares
+        self._varying = [
+            (site, _from_zero(bytes_), _from_zero(n), each_ns) for site, bytes_, n, each_ns in block.varying
         ]
         self._settled = 0
         self.use_rates(plan)
@@ -209,12 +215,19 @@ class Worker(Goroutine):
         for effect, counts in self._effects:
             units = counts.item(last) - counts.item(first)
             if units:
+                effect.units += units
                 effect.apply(units, now)
                 objects += units * effect.unit.objects
         for segment in self.plan.segments:
             for pool in segment.pool_gets:
                 world.pool_cycle(pool, n, returned=pool in segment.pool_puts)
         heap.allocated_objects += objects
+        self._shares.requests += n
+        self._shares.ns += self.cum_ns[last] - self.cum_ns[first]
+        for site, sizes, counts, each_ns in self._varying:
+            made = counts.item(last) - counts.item(first)
+            site.add(sizes.item(last) - sizes.item(first), made, made * each_ns)
+            self._shares.ns -= made * each_ns
         world.probe.completed += n
         world.probe.arrived += n  # each makes way for the next
 
@@ -264,6 +277,7 @@ class Worker(Goroutine):
         self._garbage = self._garbage[rows:]
         self._objects = self._objects[rows:]
         self._effects = [(effect, counts[rows:]) for effect, counts in self._effects]
+        self._varying = [(site, sizes[rows:], n[rows:], each_ns) for site, sizes, n, each_ns in self._varying]
         self.pos -= base_ns
         self.end -= base_ns
         self.alloc -= base_alloc

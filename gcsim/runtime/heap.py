@@ -11,11 +11,12 @@ Bytes are counted twice, by whoever allocates (`allocated_bytes`) and here by fa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from gcsim.policy.size_classes import SIZE_CLASS_BYTES
 from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
+from gcsim.runtime.sites import Site, SiteKey, Sites
 
 
 class RetainedState:
@@ -106,8 +107,9 @@ class RetainedState:
 class PoolState:
     """A sync.Pool: what the Ps hold and what the last cycle moved to the victim cache."""
 
-    def __init__(self, item: Footprint) -> None:
+    def __init__(self, item: Footprint, site: Site) -> None:
         self.item = item
+        self.site = site  # its New function
         self.local = 0
         self.victim = 0
         self.held = 0
@@ -175,6 +177,7 @@ class Heap:
 
     def __init__(self, charge: Callable[[Footprint], None]) -> None:
         self._charge = charge
+        self.sites = Sites()
         self.allocated_bytes = 0
         self.allocated_objects = 0
         self.dead_bytes = 0
@@ -191,8 +194,9 @@ class Heap:
         self.lifetime_bucket_ns = 1_000_000
         self._lifetimes: dict[int, list[float]] = {}
 
-    def allocate_now(self, unit: Footprint) -> None:
+    def allocate_now(self, unit: Footprint, site: Site) -> None:
         """An object outside any stretch (a pool's miss, a grown slice): booked at once, reachable by structure."""
+        site.add(unit.bytes, unit.objects)
         self.allocated_bytes += unit.bytes
         self.allocated_objects += unit.objects
         self._charge(unit)
@@ -228,6 +232,22 @@ class Heap:
         total += sum(s.reachable_objects for s in self.retained.values())
         total += sum(p.reachable_items * p.item.objects for p in self.pools.values())
         return total + int(sum(row[1] for row in self._lifetimes.values()))
+
+    def holders(self) -> Iterator[tuple[SiteKey, int, int]]:
+        """What is reachable by what holds it: key, bytes, objects; in sum `reachable_bytes` less bytes in flight."""
+
+        def held(kind: str, name: str = "") -> SiteKey:
+            return SiteKey(None, None, kind, name)
+
+        for name, retained in self.retained.items():
+            yield held("retained", name), retained.reachable_bytes, retained.reachable_objects
+        for name, pool in self.pools.items():
+            items = pool.reachable_items
+            yield held("pool", name), items * pool.item.bytes, items * pool.item.objects
+        yield held("leaked"), self.leaked.bytes, self.leaked.objects
+        yield held("globals"), sum(f.bytes for f in self.fixed), sum(f.objects for f in self.fixed)
+        rows = self._lifetimes.values()
+        yield held("lifetimes"), int(sum(row[0] for row in rows)), int(sum(row[1] for row in rows))
 
     @property
     def heap_bytes(self) -> int:

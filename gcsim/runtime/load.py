@@ -16,11 +16,12 @@ import numpy as np
 from gcsim.policy.constants import PAGE_BYTES
 from gcsim.runtime.build import Builder
 from gcsim.runtime.clock import Alarm
-from gcsim.runtime.expand import expand_request
+from gcsim.runtime.expand import expand_with_origins
 from gcsim.runtime.goroutine import Goroutine, Worker
 from gcsim.runtime.heap import RetainedState
 from gcsim.runtime.program import Effect, Plan, Unlock
 from gcsim.runtime.randomness import stream
+from gcsim.runtime.sites import Shares, Site
 from gcsim.spec.models import BlockStep, GCStep, LockStep, Phase, SyscallStep
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class RequestSource:
         ns, alloc, waits: of each drawn request, by segment: CPU time, bytes, time blocked (ns, None if it is not).
         total, garbage, objects: of each: bytes allocated, and bytes and objects of them that die with it.
         effects: what happens in a request; `units` of each says how often.
+        shares, varying: what each does at its sites: what is the same for all, and bytes and objects where it varies.
     """
 
     ns: list[tuple[float, ...]]
@@ -57,6 +59,9 @@ class RequestSource:
     objects: list[int]
     effects: list[Effect]
     units: list[tuple[int, ...]]
+    shares: Shares
+    varying: list[tuple[tuple[int, int], ...]]
+    varying_sites: list[tuple[Site, float]]
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -84,6 +89,10 @@ class RequestSource:
             self.effects = [effect for effect, _ in block.effects]
             units = [counts.tolist() for _, counts in block.effects]
             self.units = list(zip(*units, strict=True)) if units else [()] * block.n
+            self.shares = block.shares
+            pairs = [list(zip(b.tolist(), n.tolist(), strict=True)) for _, b, n, _ in block.varying]
+            self.varying = list(zip(*pairs, strict=True)) if pairs else [()] * block.n
+            self.varying_sites = [(site, each_ns) for site, _, _, each_ns in block.varying]
         index = self._next
         self._next += 1
         return index
@@ -93,8 +102,8 @@ class RequestGoroutine(Goroutine):
     """A goroutine that runs one request, or one after another (`loops`)."""
 
     __slots__ = (
-        "_alloc", "_arrival_ns", "_garbage", "_growth_ns", "_loops", "_ns", "_objects", "_segment", "_source", "_total", "_units",
-        "_waits",
+        "_alloc", "_arrival_ns", "_garbage", "_growth_ns", "_loops", "_ns", "_objects", "_segment", "_shares", "_source", "_total",
+        "_units", "_varying", "_varying_sites", "_waits",
     )  # fmt: skip
 
     def __init__(self, world: World, source: RequestSource, arrival_ns: int, *, loops: bool = False) -> None:
@@ -120,6 +129,9 @@ class RequestGoroutine(Goroutine):
         self._garbage = source.garbage[k]
         self._objects = source.objects[k]
         self._units = source.units[k]
+        self._shares = source.shares
+        self._varying = source.varying[k]
+        self._varying_sites = source.varying_sites
         self._total = source.total[k]
         self._enter(0)
 
@@ -139,7 +151,7 @@ class RequestGoroutine(Goroutine):
         self.has_entered = True
         for pool in self._source.plan.segments[self._segment].pool_gets:
             if not pool.get():
-                self.world.heap.allocate_now(pool.item)
+                self.world.heap.allocate_now(pool.item, pool.site)
 
     def finish_stretch(self, p: P) -> bool | None:
         segment = self._segment
@@ -188,8 +200,15 @@ class RequestGoroutine(Goroutine):
         heap.dead_bytes += self._garbage
         heap.dead_objects += self._objects
         objects = self._objects
+        self._shares.requests += 1
+        self._shares.ns += sum(self._ns)
+        if self._varying:
+            for (site, each_ns), (bytes_, n) in zip(self._varying_sites, self._varying, strict=True):
+                site.add(bytes_, n, n * each_ns)
+                self._shares.ns -= n * each_ns
         for effect, units in zip(self._source.effects, self._units, strict=True):
             if units:
+                effect.units += units
                 effect.apply(units, now)
                 objects += units * effect.unit.objects
         heap.allocated_objects += objects
@@ -408,7 +427,7 @@ class Load:
         if size:
             unit = w.costs.object(size, 0)
             w.heap.leaked = w.heap.leaked + unit
-            w.heap.allocate_now(unit)
+            w.heap.allocate_now(unit, w.heap.sites.get("report"))
 
     def _declare_idle(self) -> None:
         w = self._w
@@ -419,13 +438,16 @@ class Load:
             if idle.count:
                 unit = w.costs.object(size, words).times(idle.count)
                 w.heap.fixed.append(unit)
-                w.heap.allocate_now(unit)
+                w.heap.allocate_now(unit, w.heap.sites.get("goroutines"))
 
     def _start_requests(self) -> None:
         w = self._w
         for request in w.spec.requests:
-            written_out = expand_request(request, w.spec.sites, profile=w.profile, rules=w.rules, seed=w.seed)
-            plan = Plan(written_out, w.costs, w.heap, w.seed)
+            written_out, origins = expand_with_origins(
+                request, w.spec.sites, profile=w.profile, rules=w.rules, seed=w.seed
+            )
+            asked = [(number, request.steps[number]) for number in origins]
+            plan = Plan(written_out, w.costs, w.heap, w.seed, asked)
             self.plans.append(plan)
             self.in_flight[plan.name] = 0
             rate = plan.bytes_per_ns * plan.live_per_byte

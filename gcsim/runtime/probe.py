@@ -22,9 +22,11 @@ from gcsim.runtime.records import (
     Recorder,
     RequestSample,
     SchedLatencyBuckets,
+    SiteRecord,
     ThroughputWindow,
     TricolorSample,
 )
+from gcsim.runtime.sites import SiteKey
 
 if TYPE_CHECKING:
     from gcsim.runtime.load import Load
@@ -55,6 +57,7 @@ class Probe:
         self._completed_before = 0  # in the load phase, in windows closed already
         self._latencies: dict[str, BucketCounts] = {}
         self._sched = BucketCounts()
+        self._sites_before: dict[SiteKey, tuple[int, int, float, float]] = {}
         self._window_start_ns = world.env.now
         self._window_alloc = (0, 0)
         self._window_acc = [dict(p.acc) for p in world.ps]
@@ -74,6 +77,7 @@ class Probe:
     def set_phase(self, phase: Phase) -> None:
         """From now on rows belong to `phase`."""
         self._close_window()
+        self._report_sites(at_end=False)
         self.phase = phase
         now = self._w.env.now
         if phase == "load":
@@ -94,6 +98,7 @@ class Probe:
     def finish(self) -> None:
         """The run is over: close what is open."""
         self._close_window()
+        self._report_sites(at_end=True)
         self._sample_heap()
         self.recorder.phase(PhaseChange("end", self._w.env.now))
 
@@ -202,6 +207,41 @@ class Probe:
     def sched_latency(self, ns: int) -> None:
         """A goroutine ran `ns` after it became runnable."""
         self._sched.add(ns)
+
+    # ---- sites ---------------------------------------------------------------------------------------------
+
+    def _report_sites(self, *, at_end: bool) -> None:
+        """A row per site: what it did since the phase began, and what is in use now."""
+        heap = self._w.heap
+        for plan in self.load.plans:
+            plan.book_sites()
+        counts: dict[SiteKey, tuple[int, int, float, float]] = {
+            key: (site.bytes, site.objects, site.alloc_ns, site.code_ns)
+            for key, site in heap.sites.by_key.items()
+        }
+        in_use = {key: (size, objects) for key, size, objects in heap.holders()}
+        for g in self._w.alive:
+            size = g.in_flight_bytes
+            if size:
+                key = SiteKey(g.request_class, None, "under_way", "")
+                in_use[key] = (in_use.get(key, (0, 0))[0] + size, 0)
+                if at_end:  # else it is counted in the phase in which the request ends
+                    counts[key] = (in_use[key][0], 0, 0.0, 0.0)
+        for key in counts | in_use:
+            now = counts.get(key, (0, 0, 0.0, 0.0))
+            was = self._sites_before.get(key, (0, 0, 0.0, 0.0))
+            rec = SiteRecord(
+                self.phase,
+                *key,
+                now[0] - was[0],
+                now[1] - was[1],
+                max(0, round(now[2]) - round(was[2])),
+                max(0, round(now[3]) - round(was[3])),
+                *in_use.get(key, (0, 0)),
+            )
+            if any(rec[5:]):
+                self.recorder.site(rec)
+        self._sites_before = counts
 
     # ---- samples and rare rows -----------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ Effects (replace, publish, leak, pools, lifetimes, pointer writes) are counts pe
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,20 +20,24 @@ from gcsim.policy.slices import next_capacity
 from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
 from gcsim.runtime.heap import Heap, PoolState, RetainedState
 from gcsim.runtime.randomness import FloatArray, mean_of, sample, stream
+from gcsim.runtime.sites import Share, Shares, Site
 from gcsim.spec.models import (
     AllocateStep,
+    AppendStep,
     BlockStep,
     CpuStep,
     Distribution,
     GCStep,
     LeakStep,
     LockStep,
+    MapInsertStep,
     PointerWritesStep,
     PoolGetStep,
     PoolPutStep,
     PublishStep,
     ReplaceStep,
     RequestClass,
+    Step,
     SyscallStep,
 )
 
@@ -43,6 +48,8 @@ class Effect:
     """Something that happens once per unit; `unit` is what a unit allocates beyond the request's garbage."""
 
     unit = Footprint()
+    units = 0
+    """Units so far that are not booked at a site yet; counted by whoever calls `apply`."""
 
     def apply(self, n: int, now_ns: int) -> None:
         """`n` units (>= 1) happened by `now_ns`."""
@@ -68,8 +75,9 @@ class Publish(Effect):
 class Leak(Effect):
     """Objects kept for ever in a global slice, which grows by append and leaves its old array behind."""
 
-    def __init__(self, heap: Heap, unit: Footprint, slot_bytes: int, costs: CostModel) -> None:
+    def __init__(self, heap: Heap, unit: Footprint, slot_bytes: int, costs: CostModel, growth: Site) -> None:
         self.heap, self.unit = heap, unit
+        self._growth = growth
         self._slot_bytes = slot_bytes
         self._costs = costs
         self._length = 0
@@ -88,7 +96,7 @@ class Leak(Effect):
         old, self._array = self._array, array
         self._capacity = array.bytes // self._slot_bytes
         heap = self.heap
-        heap.allocate_now(array)
+        heap.allocate_now(array, self._growth)
         heap.leaked = heap.leaked + array + old.times(-1)
         heap.dead_bytes += old.bytes
         heap.dead_objects += old.objects
@@ -135,8 +143,11 @@ class SegmentPlan:
     garbage: Footprint = field(default_factory=Footprint)
     scaled_garbage: Footprint = field(default_factory=Footprint)
     drawn_ns: list[Distribution] = field(default_factory=list)
-    fractional: list[tuple[float, Footprint, bool, Outlive | None]] = field(default_factory=list)
-    drawn_sizes: list[tuple[float, Distribution, int, bool]] = field(default_factory=list)
+    fractional: list[tuple[float, Footprint, bool, Outlive | None, Site]] = field(default_factory=list)
+    drawn_sizes: list[tuple[float, Distribution, int, bool, Site]] = field(default_factory=list)
+    steady: list[tuple[Site, Footprint, bool, float]] = field(
+        default_factory=list
+    )  # site, what each request allocates there, whether scaled, ns of its own code
     effects: list[tuple[float, Effect, float]] = field(
         default_factory=list
     )  # count per request, effect, ns per unit
@@ -162,6 +173,8 @@ class Block:
         garbage: bytes of each request that die with it.
         objects: objects of each request that die with it.
         effects: the effect and its count in each request.
+        shares: what each of them does at its sites.
+        varying: of sites where it varies: bytes and objects in each request, ns in the allocator per object.
         waits: per segment, how long the blocking step that ends it takes (None: it does not block for a time).
     """
 
@@ -171,13 +184,38 @@ class Block:
     garbage: IntArray
     objects: IntArray
     effects: list[tuple[Effect, IntArray]]
+    shares: Shares
+    varying: list[tuple[Site, IntArray, IntArray, float]]
     waits: list[FloatArray | None]
+
+
+def _target_of(step: Step) -> str:
+    """What a step is about: the name of a set, pool, mutex or allocation site, or nothing."""
+    match step:
+        case AllocateStep() | AppendStep() | MapInsertStep():
+            return step.site or ""
+        case ReplaceStep() | PublishStep():
+            return step.set
+        case PoolGetStep() | PoolPutStep():
+            return step.pool
+        case LockStep():
+            return step.name
+    return ""
 
 
 class Plan:
     """One request class, compiled."""
 
-    def __init__(self, spec: RequestClass, costs: CostModel, heap: Heap, seed: int) -> None:
+    def __init__(
+        self,
+        spec: RequestClass,
+        costs: CostModel,
+        heap: Heap,
+        seed: int,
+        asked: Sequence[tuple[int, Step]] | None = None,
+    ) -> None:
+        """`asked`: for each step its index and form in the spec, if that is not `spec` itself."""
+        self._asked = list(enumerate(spec.steps)) if asked is None else asked
         self.spec = spec
         self.name = spec.name
         self.costs = costs
@@ -190,8 +228,10 @@ class Plan:
         self.garbage_classes: dict[SpanClass, float] = {}  # bytes per request of small garbage
         self.large_garbage_bytes = 0.0
         self._mark_extra_ns = 0.0
+        self._booked: list[tuple[Effect, Site, float]] = []  # effects, their sites, ns of a unit
+        self._shares: dict[float, Shares] = {}
         self.segments = self._compile(spec)
-        outlive = any(o for s in self.segments for _, _, _, o in s.fractional)
+        outlive = any(o for s in self.segments for _, _, _, o, _ in s.fractional)
         leaks = any(isinstance(effect, Leak) for s in self.segments for _, effect, _ in s.effects)
         pools = any(s.pool_gets for s in self.segments)
         self._settles_late = not (
@@ -243,6 +283,49 @@ class Plan:
         """Whether a request gives up its P on its way."""
         return len(self.segments) > 1
 
+    # ---- sites ---------------------------------------------------------------------------------------------
+
+    def _shares_of_scale(self) -> Shares:
+        """What a request does at its sites at the present scale."""
+        shares = self._shares.get(self.scale)
+        if shares is None:
+            found: list[Share] = []
+            for s in self.segments:
+                bytes_ = objects = 0
+                for site, made, scaled, code_ns in s.steady:
+                    factor = self.scale if scaled else 1.0
+                    # Rounded together, as the segment's garbage is.
+                    first = (round(bytes_ * factor), round(objects * factor)) if scaled else (0, 0)
+                    if scaled:
+                        bytes_ += made.bytes
+                        objects += made.objects
+                    last = (
+                        (round(bytes_ * factor), round(objects * factor))
+                        if scaled
+                        else (made.bytes, made.objects)
+                    )
+                    found.append(
+                        Share(site, last[0] - first[0], last[1] - first[1], made.alloc_ns * factor, code_ns)
+                    )
+            rest = self.heap.sites.get("request", request_class=self.name)
+            shares = self._shares[self.scale] = Shares(found, rest)
+        return shares
+
+    def book_sites(self) -> None:
+        """Bring the sites of this class up to the last request that has been booked."""
+        for shares in self._shares.values():
+            shares.book()
+        rest = self.heap.sites.get("request", request_class=self.name)
+        for effect, site, unit_ns in self._booked:
+            n, effect.units = effect.units, 0
+            unit = effect.unit
+            code_ns = max(0.0, unit_ns - unit.alloc_ns)
+            site.add(unit.bytes * n, unit.objects * n, unit.alloc_ns * n, code_ns * n)
+            rest.code_ns -= (unit.alloc_ns + code_ns) * n
+
+    def _site(self, step: int, kind: str, name: str = "") -> Site:
+        return self.heap.sites.get(kind, name, request_class=self.name, step=step)
+
     # ---- compiling -----------------------------------------------------------------------------------------
 
     def _compile(self, spec: RequestClass) -> list[SegmentPlan]:
@@ -251,19 +334,26 @@ class Plan:
         segments[0].cpu_ns += p["request_overhead_ns"]
         for number, step in enumerate(spec.steps):
             s = segments[-1]
+            index, written = self._asked[number]
+            site = self._site(index, written.kind, _target_of(written))
             match step:
                 case CpuStep():
                     if step.distribution is not None:
                         s.drawn_ns.append(step.distribution)
+                        each = mean_of(step.distribution)
                     else:
-                        s.cpu_ns += (step.ns or 0) * (
+                        each = (step.ns or 0) * (
                             1.0 + (p["spin_overhead_frac"] if step.calibrated_spin else 0.0)
                         )
+                        s.cpu_ns += each
+                    s.steady.append((site, Footprint(), False, each))
                 case AllocateStep():
-                    self._compile_allocate(step, s, number)
+                    self._compile_allocate(step, s, number, site)
                 case PointerWritesStep():
                     entries = self.heap.retained[step.set].entries if step.set is not None else 0
-                    s.write_ns += step.count * self.costs.pointer_write_ns(entries)
+                    each = step.count * self.costs.pointer_write_ns(entries)
+                    s.write_ns += each
+                    s.steady.append((site, Footprint(), False, each))
                     s.barriers += step.count
                     if step.set is not None and step.drops_subtree:
                         s.effects.append(
@@ -273,38 +363,48 @@ class Plan:
                     target = self.heap.retained[step.set]
                     cost = target.entry.alloc_ns + p["random_entry_ns"]
                     cost += target.entry.objects * p["alloc_scattered_ns"]
-                    s.effects.append((step.count, Replace(self.heap, target), cost))
+                    self._add_effect(s, step.count, Replace(self.heap, target), cost, site)
                     s.barriers += (
                         step.count
                     )  # links among new objects cost next to nothing: both ends are black
                 case PublishStep():
                     target = self.heap.retained[step.set]
-                    s.effects.append((step.count, Publish(target), target.entry.alloc_ns))
+                    self._add_effect(s, step.count, Publish(target), target.entry.alloc_ns, site)
                     s.barriers += (
                         step.count
                     )  # links among new objects cost next to nothing: both ends are black
                 case LeakStep():
                     unit = self.costs.object(step.size, step.pointer_words)
-                    s.effects.append((1.0, Leak(self.heap, unit, step.slot_bytes, self.costs), unit.alloc_ns))
+                    leak = Leak(self.heap, unit, step.slot_bytes, self.costs, self._site(index, "growslice"))
+                    self._add_effect(s, 1.0, leak, unit.alloc_ns, site)
                     s.barriers += 1
                 case PoolGetStep():
                     s.pool_gets.append(self.heap.pools[step.pool])
-                    s.alloc_ns += p["touch_ns_per_byte"] * step.size if step.touch else 0.0
+                    each = p["touch_ns_per_byte"] * step.size if step.touch else 0.0
+                    s.alloc_ns += each
+                    s.steady.append((site, Footprint(), False, each))
                 case PoolPutStep():
                     s.pool_puts.append(self.heap.pools[step.pool])
                 case LockStep():
                     s.ends_with = step
                     segments.append(SegmentPlan(cpu_ns=step.hold_ns, ends_with=Unlock(step.name)))
+                    segments[-1].steady.append((site, Footprint(), False, step.hold_ns))
                     segments.append(SegmentPlan())
                 case BlockStep() | SyscallStep() | GCStep():
-                    s.cpu_ns += p["syscall_ns"] if isinstance(step, SyscallStep) else p["block_ns"]
+                    each = p["syscall_ns"] if isinstance(step, SyscallStep) else p["block_ns"]
+                    s.cpu_ns += each
+                    s.steady.append((site, Footprint(), False, each))
                     s.ends_with = step
                     segments.append(SegmentPlan())
         return segments
 
-    def _compile_allocate(self, step: AllocateStep, s: SegmentPlan, number: int) -> None:
+    def _add_effect(self, s: SegmentPlan, count: float, effect: Effect, unit_ns: float, site: Site) -> None:
+        s.effects.append((count, effect, unit_ns))
+        self._booked.append((effect, site, unit_ns))
+
+    def _compile_allocate(self, step: AllocateStep, s: SegmentPlan, number: int, site: Site) -> None:
         if step.size_distribution is not None:
-            s.drawn_sizes.append((step.count, step.size_distribution, step.pointer_words, step.scaled))
+            s.drawn_sizes.append((step.count, step.size_distribution, step.pointer_words, step.scaled, site))
             return
         size = step.size or 0
         unit = self.costs.object(size, step.pointer_words, step.shape)
@@ -317,23 +417,26 @@ class Plan:
             self.garbage_classes[span_class] = known + step.count * unit.bytes
         if isinstance(step.lifetime, Distribution):
             rng = stream(int(self._rng.integers(2**31)), f"lifetime.{number}")
-            s.fractional.append((step.count, unit, step.scaled, Outlive(self.heap, unit, step.lifetime, rng)))
+            outlive = Outlive(self.heap, unit, step.lifetime, rng)
+            s.fractional.append((step.count, unit, step.scaled, outlive, site))
+            self._booked.append((outlive, site, unit.alloc_ns))
         elif step.count == int(step.count):
+            s.steady.append((site, unit.times(step.count), step.scaled, 0.0))
             if step.scaled:
                 s.scaled_garbage = s.scaled_garbage + unit.times(step.count)
             else:
                 s.garbage = s.garbage + unit.times(step.count)
         else:
-            s.fractional.append((step.count, unit, step.scaled, None))
+            s.fractional.append((step.count, unit, step.scaled, None, site))
 
     def _footprint_of(self, requests: int) -> Footprint:
         """What so many requests allocate; of very many, so that rare steps count although objects are whole."""
         total = Footprint()
         for s in self.segments:
             total = total + s.garbage.times(requests) + s.scaled_garbage.times(requests * self.scale)
-            for count, unit, scaled, _ in s.fractional:
+            for count, unit, scaled, _, _ in s.fractional:
                 total = total + unit.times(count * requests * (self.scale if scaled else 1.0))
-            for count, distribution, words, scaled in s.drawn_sizes:
+            for count, distribution, words, scaled, _ in s.drawn_sizes:
                 unit = self.costs.object(int(mean_of(distribution)), words)
                 total = total + unit.times(count * requests * (self.scale if scaled else 1.0))
             for per_request, effect, _ in s.effects:
@@ -352,6 +455,7 @@ class Plan:
         objects = np.zeros(n, dtype=np.int64)
         effects: list[tuple[Effect, IntArray]] = []
         waits: list[FloatArray | None] = []
+        varying: list[tuple[Site, IntArray, IntArray, float]] = []
         for index, s in enumerate(self.segments):
             cpu = np.full(n, float(s.cpu_ns))
             for distribution in s.drawn_ns:
@@ -364,17 +468,22 @@ class Plan:
             bytes_ = np.full(n, s.garbage.bytes + scaled_garbage.bytes, dtype=np.int64)
             count = np.full(n, s.garbage.objects + scaled_garbage.objects, dtype=np.int64)
             mine: list[tuple[Effect, IntArray]] = []
-            for per_request, unit, scaled, outlive in s.fractional:
+            for per_request, unit, scaled, outlive, site in s.fractional:
                 times = self._round_at_random(per_request * (self.scale if scaled else 1.0), n)
                 cpu += times * unit.alloc_ns
                 if outlive is None:
                     bytes_ += times * unit.bytes
                     count += times * unit.objects
+                    varying.append((site, times * unit.bytes, times * unit.objects, unit.alloc_ns))
                 else:
                     mine.append((outlive, times))
-            for per_request, distribution, words, scaled in s.drawn_sizes:
+            for per_request, distribution, words, scaled, site in s.drawn_sizes:
                 mean = per_request * (self.scale if scaled else 1.0)
+                before = (bytes_.copy(), count.copy(), float(cpu.sum()))
                 self._add_drawn_sizes(mean, distribution, words, n, cpu, bytes_, count)
+                made = count - before[1]
+                each_ns = (float(cpu.sum()) - before[2]) / max(1, int(made.sum()))
+                varying.append((site, bytes_ - before[0], made, each_ns))
             garbage += bytes_
             objects += count
             for number, (per_request, effect, cost) in enumerate(s.effects):
@@ -391,7 +500,7 @@ class Plan:
         self._slow_down(max(1.0, sum(float(a.sum()) for a in ns) / n))
         if record:
             self._stall(ns)
-        return Block(n, ns, alloc, garbage, objects, effects, waits)
+        return Block(n, ns, alloc, garbage, objects, effects, self._shares_of_scale(), varying, waits)
 
     def _waits(self, s: SegmentPlan, n: int) -> FloatArray | None:
         step = s.ends_with

@@ -249,6 +249,27 @@ class EventRecord(NamedTuple):
     """A number that belongs to the event, its unit said by `detail`."""
 
 
+class SiteRecord(NamedTuple):
+    """What one place in the program allocated and how long it ran in one phase, and what is in use of it at its end.
+
+    Counted when a request ends: what requests under way have allocated is a row of kind ``under_way`` at the end of
+    the run.  CPU times are at full speed: what marking beside and contention add is left out.
+    """
+
+    phase: Phase
+    request_class: str | None
+    step: int | None
+    """Index in the steps of the request class."""
+    kind: str
+    name: str
+    alloc_bytes: int
+    alloc_objects: int
+    alloc_cpu_ns: int
+    code_cpu_ns: int
+    inuse_bytes: int
+    inuse_objects: int
+
+
 class GCIntervals(NamedTuple):
     """When single Ps worked for the collector in one cycle: dedicated, fractional and assist time.
 
@@ -278,4 +299,5 @@ class Recorder(Protocol):
     def assist(self, rec: AssistRecord) -> None: ...
     def tricolor(self, rec: TricolorSample) -> None: ...
     def p_state(self, rec: PStateInterval) -> None: ...
+    def site(self, rec: SiteRecord) -> None: ...
     def event(self, rec: EventRecord) -> None: ...

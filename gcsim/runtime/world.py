@@ -402,4 +402,4 @@ class World:
             self.heap.dead_bytes += n * pool.item.bytes
             self.heap.dead_objects += n * pool.item.objects
         for _ in range(missed):
-            self.heap.allocate_now(pool.item)
+            self.heap.allocate_now(pool.item, pool.site)

@@ -22,6 +22,7 @@ from gcsim.runtime.records import (
     Recorder,
     RequestSample,
     SchedLatencyBuckets,
+    SiteRecord,
     ThroughputWindow,
     TricolorSample,
 )
@@ -86,6 +87,7 @@ def simulate(
         _window(recorder, rec, spec)
         if progress is not None:
             progress(Progress(start_ns, end_ns, number))
+    recorder.site(SiteRecord(phase, "request", 0, "allocate", "", 50 * MIB, 20_000, 1_000_000, 0, 0, 0))
     recorder.phase(PhaseChange("end", end_ns))
 
 

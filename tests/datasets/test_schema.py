@@ -19,6 +19,7 @@ ROWS = {
     "assists": records.AssistRecord,
     "tricolor": records.TricolorSample,
     "p_states": records.PStateInterval,
+    "sites": records.SiteRecord,
     "events": records.EventRecord,
 }
 

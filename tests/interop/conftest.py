@@ -46,7 +46,9 @@ EVERYTHING = {
         {
             "name": "rare",
             "rate_per_s": 500,
-            "steps": [{"publish": {"set": "index", "count": 1}}, {"pool_get": {"pool": "kept", "size": "8KiB"}}],
+            "steps": [{"publish": {"set": "index", "count": 1}},
+                {"append": {"elements": 1000, "element_size": 8}},
+                {"map_insert": {"keys": 100, "key_size": 8, "value_size": 8}}, {"pool_get": {"pool": "kept", "size": "8KiB"}}],
         },
     ],
     "phases": [{"duration": "70ms", "garbage_scale": 0.5}, {"duration": "70ms", "garbage_scale": 1.5, "entries": {"index": 30}}],

@@ -351,6 +351,10 @@ FAULTS = {
     "windows add up to … …, the run has …": Fault(
         Audit, "throughput", _row(alloc_bytes=lambda rec: rec.alloc_bytes + 1)
     ),
+    "a count is negative: …": Fault(Audit, "site", _row(inuse_bytes=lambda rec: -1)),
+    "sites add up to … bytes and objects, the run has … and …": Fault(
+        Audit, "site", _row(alloc_bytes=lambda rec: rec.alloc_bytes + 1)
+    ),
     "the last window ended at … ns": Fault(Probe, "finish", _instead(lambda probe: probe._sample_heap())),
     "… requests are said to be in the system, … are": Fault(Load, "admit", _then(_count_arrivals_twice)),
 }

@@ -1,0 +1,110 @@
+"""Running both sides of a lesson and judging its claims."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, Literal
+
+from gcsim.datasets.metrics import METRIC_BY_NAME, Metric
+from gcsim.datasets.reader import Result
+from gcsim.datasets.run import run_spec
+from gcsim.lessons.catalog import Claim, Lesson
+from gcsim.spec.load import load_spec
+from gcsim.spec.models import Spec
+
+Side = Literal["before", "after"]
+
+_OWN = (
+    Metric(name="bytes_per_request", section="heap", type="float64", unit="bytes", description="heap allocated per request"),
+    Metric(name="mark_ns_mean", section="collections", type="float64", unit="ns", description="mean duration of concurrent mark"),
+    Metric(name="mark_cpu_ns_per_gc", section="CPU", type="float64", unit="ns of CPU, summed over Ps", description="marking and assists per cycle"),
+    Metric(name="scan_work_bytes_mean", section="collections", type="float64", unit="bytes", description="mean scan work on the heap per cycle"),
+    Metric(name="marked_growth", section="heap", type="float64", unit="times", description="heap marked by the last cycle over that of the first"),
+    Metric(name="pauses_per_gc", section="pauses", type="float64", unit="pauses", description="pauses per cycle"),
+)  # fmt: skip
+NUMBERS: dict[str, Metric] = METRIC_BY_NAME | {metric.name: metric for metric in _OWN}
+"""What lessons may compare: the summary's metrics and some of their own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A line of the heap over time: (ns since the load phase began, bytes)."""
+
+    live: tuple[tuple[int, int], ...]
+    goal: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Both sides of a lesson."""
+
+    lesson: Lesson
+    before: dict[str, float | None]
+    after: dict[str, float | None]
+    lines: dict[Side, Line]
+
+    def verdicts(self) -> list[tuple[Claim, bool]]:
+        """Each claim and whether it holds."""
+        return [(c, c.holds(self.before[c.number], self.after[c.number])) for c in self.lesson.claims]
+
+
+def spec_of(lesson: Lesson, side: Side) -> Spec:
+    """The workload of one side."""
+    with as_file(files("gcsim.lessons") / "specs" / f"{lesson.name}-{side}.yaml") as path:
+        return load_spec(path)
+
+
+def run_lesson(lesson: Lesson) -> Outcome:
+    """Simulate both sides; nothing is left on disk."""
+    numbers: dict[Side, dict[str, float | None]] = {}
+    lines: dict[Side, Line] = {}
+    sides: tuple[Side, ...] = ("before", "after")
+    with tempfile.TemporaryDirectory(prefix="gcsim-lesson-") as directory:
+        for side in sides:
+            result = run_spec(spec_of(lesson, side), Path(directory) / side)
+            numbers[side] = numbers_of(result)
+            lines[side] = _line(result)
+    return Outcome(lesson=lesson, before=numbers["before"], after=numbers["after"], lines=lines)
+
+
+def _load_rows(result: Result, table: str) -> list[dict[str, Any]]:
+    return [row for row in result.tables[table].to_arrow().to_pylist() if row["phase"] == "load"]
+
+
+def numbers_of(result: Result) -> dict[str, float | None]:
+    """All numbers by name; None where there was nothing to count.  Per-cycle numbers are of the load phase."""
+    cycles = _load_rows(result, "cycles")
+    n = len(cycles)
+    own: dict[str, float | None] = dict.fromkeys((metric.name for metric in _OWN), None)
+    if result.summary["requests"]:
+        own["bytes_per_request"] = result.summary["alloc_bytes"] / result.summary["requests"]
+    if n:
+        kinds = ("assist_cpu_ns", "dedicated_cpu_ns", "fractional_cpu_ns", "idle_cpu_ns")
+        numbers = {row["cycle"] for row in cycles}
+        pauses = sum(p["cycle"] in numbers for p in result.tables["pauses"].to_arrow().to_pylist())
+        own |= {
+            "mark_ns_mean": sum(row["mark_ns"] for row in cycles) / n,
+            "mark_cpu_ns_per_gc": sum(row[kind] for row in cycles for kind in kinds) / n,
+            "scan_work_bytes_mean": sum(row["heap_scan_work_bytes"] for row in cycles) / n,
+            "marked_growth": cycles[-1]["heap_marked_bytes"] / cycles[0]["heap_marked_bytes"],
+            "pauses_per_gc": pauses / n,
+        }
+    return {**{name: result.summary[name] for name in METRIC_BY_NAME}, **own}
+
+
+def _line(result: Result) -> Line:
+    """Heap live and goal: samples, and both ends of each cycle, between which the sawtooth turns."""
+    samples = _load_rows(result, "heap")
+    cycles = _load_rows(result, "cycles")
+    live = [(row["time_ns"], row["heap_live_bytes"]) for row in samples]
+    live += [(row["end_ns"] - 1, row["heap_end_bytes"]) for row in cycles]
+    live += [(row["end_ns"], row["heap_marked_bytes"]) for row in cycles]
+    goal = [(row["time_ns"], row["heap_goal_bytes"]) for row in samples]
+    start_ns = min((time for time, _ in live), default=0)
+    return Line(
+        live=tuple(sorted((time - start_ns, size) for time, size in live)),
+        goal=tuple((time - start_ns, size) for time, size in goal),
+    )

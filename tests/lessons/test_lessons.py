@@ -1,0 +1,118 @@
+"""Lessons: every claim is seen in two simulations, and what is shown is what was run."""
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gcsim.cli.main import cli
+from gcsim.cli.output import format_value
+from gcsim.lessons.catalog import LESSONS, Claim
+from gcsim.lessons.compare import NUMBERS, Outcome, run_lesson, spec_of
+from gcsim.lessons.picture import html
+
+ROOT = Path(__file__).parents[2]
+SPECS = ROOT / "gcsim" / "lessons" / "specs"
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, Outcome]:
+    """Those that have been run already, by name."""
+    return {}
+
+
+def outcome_of(name: str, outcomes: dict[str, Outcome]) -> Outcome:
+    if name not in outcomes:
+        outcomes[name] = run_lesson(LESSONS[name])
+    return outcomes[name]
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_what_a_lesson_claims_is_seen(name: str, outcomes: dict[str, Outcome]) -> None:
+    outcome = outcome_of(name, outcomes)
+    lesson = outcome.lesson
+    assert lesson.claims
+    assert [
+        (str(claim), outcome.before[claim.number], outcome.after[claim.number])
+        for claim, seen in outcome.verdicts()
+        if not seen
+    ] == []
+    assert all(n in NUMBERS and outcome.before[n] is not None for n in lesson.numbers)
+
+
+def test_get_without_put_allocates_a_buffer_for_every_request(outcomes: dict[str, Outcome]) -> None:
+    per_request = outcome_of("pool", outcomes).before["bytes_per_request"]
+    assert per_request == pytest.approx(16 * 1024 + 4 * 64, rel=0.01)
+
+
+def test_a_leak_makes_each_cycle_mark_more_and_a_bounded_cache_does_not(outcomes: dict[str, Outcome]) -> None:
+    outcome = outcome_of("globals", outcomes)
+    assert outcome.before["marked_growth"] > 1.5
+    assert outcome.after["marked_growth"] == pytest.approx(1, abs=0.05)
+
+
+def test_a_cycle_has_two_pauses_and_both_are_short_beside_marking(outcomes: dict[str, Outcome]) -> None:
+    outcome = outcome_of("pauses", outcomes)
+    for side in (outcome.before, outcome.after):
+        assert side["pauses_per_gc"] == 2
+        assert side["stw_pause_ns_p50"] < 0.2 * side["mark_ns_mean"]
+
+
+def test_scope_changes_what_is_marked_and_not_what_is_allocated(outcomes: dict[str, Outcome]) -> None:
+    outcome = outcome_of("scope", outcomes)
+    assert outcome.before["bytes_per_request"] == pytest.approx(outcome.after["bytes_per_request"], rel=0.01)
+
+
+def test_the_workloads_are_shown_as_they_are_run() -> None:
+    shown = {path.name: path.read_text() for path in (ROOT / "workloads" / "lessons").glob("*.yaml")}
+    assert shown == {path.name: path.read_text() for path in SPECS.glob("*.yaml")}
+    assert set(shown) == {f"{name}-{side}.yaml" for name in LESSONS for side in ("before", "after")}
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_both_sides_have_their_names(name: str) -> None:
+    assert spec_of(LESSONS[name], "before").name == f"{name}-before"
+    assert spec_of(LESSONS[name], "after").name == f"{name}-after"
+
+
+def test_a_claim_can_fail() -> None:
+    half = Claim(number="num_gc", relation="<=", factor=0.5)
+    twice = Claim(number="num_gc", relation=">=", factor=2)
+    assert (half.holds(10, 5), half.holds(10, 6), half.holds(None, 1)) == (True, False, False)
+    assert (twice.holds(10, 20), twice.holds(10, 19), twice.holds(10, None)) == (True, False, False)
+
+
+def test_the_command_lists_all_lessons() -> None:
+    done = CliRunner().invoke(cli, ["learn"])
+    assert done.exit_code == 0
+    assert all(re.search(rf"^{name} ", done.stdout, re.M) for name in LESSONS)
+
+
+def test_the_command_prints_both_sides_and_writes_a_picture(tmp_path: Path) -> None:
+    page = tmp_path / "pool.html"
+    done = CliRunner().invoke(cli, ["learn", "pool", "--html", str(page)])
+    assert done.exit_code == 0, done.stdout + done.stderr
+    assert re.search(r"bytes_per_request +16\.\d KiB +\d+ B", done.stdout)
+    assert "NOT SEEN" not in done.stdout
+    text = page.read_text()
+    assert text.count("<svg") == 2
+    assert not re.search(r"(?:src|href)=|https?://", text), "it needs nothing from elsewhere"
+
+
+def test_a_claim_that_is_not_seen_is_said_and_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, Outcome]
+) -> None:
+    real = outcome_of("pool", outcomes)
+    swapped = Outcome(lesson=real.lesson, before=real.after, after=real.before, lines=real.lines)
+    monkeypatch.setattr("gcsim.cli.learn.run_lesson", lambda lesson: swapped)
+    done = CliRunner().invoke(cli, ["learn", "pool"])
+    assert done.exit_code == 1
+    assert "NOT SEEN  num_gc" in done.stdout
+    assert "NOT seen" in html(swapped, format_value)
+
+
+def test_an_unknown_lesson_says_which_there_are() -> None:
+    done = CliRunner().invoke(cli, ["learn", "pol"])
+    assert done.exit_code == 2
+    assert "'pool'" in done.stderr

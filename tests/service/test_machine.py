@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from gcsim.sweep.states import NewRun, NotFoundError, QueueFullError, RunActiveError, RunState
-from gcsim.sweep.store import Store
+from gcsim.sweep.store import MAX_LOSSES, Store
 from gcsim.sweep.supervisor import Supervisor
 from tests.sweep.runs import quick
 
@@ -37,6 +37,7 @@ class Machine(RuleBasedStateMachine):
         self.cancelled: set[str] = set()
         self.finished: dict[str, RunState] = {}
         self.number = 0
+        self.kills = 0
         self.begin()
 
     def begin(self) -> None:
@@ -53,8 +54,11 @@ class Machine(RuleBasedStateMachine):
         assert self.supervisor.wait(self.model, timeout_s=60), "every run reaches a final state"
         for run_id, seed in self.model.items():
             run = self.store.get(run_id)
-            assert run.state in (RunState.SUCCEEDED, RunState.CANCELLED)
-            assert run.state is RunState.SUCCEEDED or run_id in self.cancelled
+            if run.state is RunState.CANCELLED:
+                assert run_id in self.cancelled
+            if run.state is RunState.FAILED:
+                assert run.reason == "WORKER_LOST"
+                assert run.losses == MAX_LOSSES <= self.kills
             if run.state is RunState.SUCCEEDED:
                 assert run.summary["seed"] == seed
                 assert self.store.usable_dataset(run.dataset_id) == run.summary
@@ -109,6 +113,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def kill_workers(self) -> None:
+        self.kills += 1
         lists = Path("/proc/self/task").glob("*/children")
         for pid in [int(pid) for path in lists for pid in path.read_text().split()]:
             os.kill(pid, signal.SIGKILL)

@@ -156,7 +156,7 @@ def test_second_server_on_the_port_or_the_directory_says_so(start: Start, tmp_pa
 def test_soak_of_small_runs_leaves_memory_descriptors_and_processes_as_they_were(
     start: Start, tmp_path: Path
 ) -> None:
-    server = start("--workers", "2", "--log-level", "WARNING")
+    server = start("--workers", "2")
     proc = Path(f"/proc/{server.popen.pid}")
 
     def figures() -> tuple[int, int, int]:

@@ -79,6 +79,7 @@ def run_spec(
     progress: Callable[[Progress], None] | None = None,
     knobs: Mapping[str, Knob] | None = None,
     replace: bool = False,
+    accumulator: SummaryAccumulator | None = None,
 ) -> Result:
     """Simulate one run of a spec into `out_dir`; its number of replications is left out of account.
 
@@ -86,6 +87,7 @@ def run_spec(
         seed: instead of the spec's.
         knobs: swept knobs, written as columns of every table.
         replace: a run that is there already is replaced, once this one is complete.
+        accumulator: a fresh one, for who wants to look at its `partial` figures while the run goes on.
     Raises:
         RunError, InvariantError: the simulation could not finish; nothing is left behind.
         DatasetError: the directory is taken, or writing failed.
@@ -96,7 +98,8 @@ def run_spec(
     spec = _with_run(spec, replications=1, **({} if seed is None else {"seed": seed}))
     profile = load_profile(spec.machine.profile, spec.runtime.go)
     identity = identify(spec, profile)
-    accumulator = SummaryAccumulator()
+    if accumulator is None:
+        accumulator = SummaryAccumulator()
     with RunWriter(out_dir, identity, tables=_optional_tables(spec), knobs=knobs, replace=replace) as writer:
         simulate(
             spec, seed=spec.run.seed, profile=profile, recorder=Tee(writer, accumulator), progress=progress

@@ -79,6 +79,19 @@ class SummaryAccumulator:
         self._mmu: MinimumMutatorUtilization | None = None
         self._gc_intervals: list[GCIntervals] = []
 
+    def partial(self) -> Metrics:
+        """Some of the summary in the middle of a run: what the rows so far say, cheap enough for a progress bar.
+
+        Requests and their like lag behind by up to a window of the table throughput.
+        """
+        out: Metrics = {name: self._cycles[name] for name in ("num_gc", "num_forced_gc", "assists")}
+        out |= {name: self._sums[name] for name in ("requests", "dropped", "alloc_bytes")}
+        if self._cycles["num_gc"]:
+            out["heap_goal_bytes_mean"] = self._sums["heap_goal_bytes_mean"] / self._cycles["num_gc"]
+        if self._memory_peak_bytes is not None:
+            out["memory_peak_bytes"] = self._memory_peak_bytes
+        return out
+
     # ---- Recorder ------------------------------------------------------------------------------------------
 
     def phase(self, rec: PhaseChange) -> None:

@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,13 +48,7 @@ def run_message(
         message.error.reason, message.error.message = run.reason, run.message
     if run.state is RunState.SUCCEEDED:
         message.dataset = f"datasets/{run.dataset_id}"
-        for name, value in run.summary.items():
-            if value is None:
-                message.summary.add(name=name)
-            elif isinstance(value, int) and not isinstance(value, bool):
-                message.summary.add(name=name, integer=value)
-            elif isinstance(value, float):
-                message.summary.add(name=name, number=value)
+        _add_metrics(message.summary, run.summary)
     for field_name, time_ns in (
         ("create_time", run.create_time_ns),
         ("start_time", run.start_time_ns),
@@ -67,7 +62,19 @@ def run_message(
         message.progress.gc_cycles = progress.cycles
         if progress.eta_s is not None:
             message.progress.eta_s = progress.eta_s
+        _add_metrics(message.progress.partial_summary, progress.partial)
     return message
+
+
+def _add_metrics(target: Any, metrics: Mapping[str, Any]) -> None:
+    """Numbers of a summary; its text, the run's name and versions, is elsewhere in the message."""
+    for name, value in metrics.items():
+        if value is None:
+            target.add(name=name)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            target.add(name=name, integer=value)
+        elif isinstance(value, float):
+            target.add(name=name, number=value)
 
 
 def dataset_message(dataset: StoredDataset) -> dataset_pb2.Dataset:

@@ -200,10 +200,14 @@ class StoredDataset:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far the present attempt is.  Simulated times in ns; `eta_s` is wall-clock seconds to go, if known."""
+    """How far the present attempt is.
+
+    Simulated times in ns; `eta_s` is wall-clock seconds to go, if known; `partial` has some metrics so far.
+    """
 
     attempt: int
     sim_time_ns: int
     end_ns: int
     cycles: int
     eta_s: float | None = None
+    partial: Mapping[str, int | float | None] = field(default_factory=dict)

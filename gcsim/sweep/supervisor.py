@@ -35,6 +35,9 @@ log = logging.getLogger("gcsim.supervisor")
 ROOT = Path(__file__).parents[2]
 """Where the workers find gcsim: the same package as ours."""
 
+START_S = 60.0
+"""A worker may take so long to load.  assumed: a second is usual, and machines are busy now and then."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSettings:
@@ -261,6 +264,10 @@ class Supervisor:
                     if process is not None:
                         process.kill()
                     process = _Process(self.settings)
+                    if not self._is_ready(process):
+                        process.kill()
+                        process = None
+                        continue
                 run = self._next()
                 if run is None:
                     continue
@@ -285,6 +292,18 @@ class Supervisor:
         finally:
             if process is not None:
                 process.kill()
+
+    def _is_ready(self, process: _Process) -> bool:
+        """Wait until a new process can simulate.  One that cannot start costs no run an attempt."""
+        deadline_s = time.monotonic() + START_S
+        try:
+            while time.monotonic() < deadline_s and not self._stopping.is_set():
+                if any(message["kind"] == "ready" for message in process.receive(0.1)):
+                    return True
+        except _WorkerLostError as lost:
+            log.error("a worker did not start: %s", lost)
+            self._stopping.wait(1.0)
+        return False
 
     def _next(self) -> StoredRun | None:
         """The next run, or None after waiting for one in vain."""
@@ -383,7 +402,9 @@ class Supervisor:
         done, end = message["sim_time_ns"], message["end_ns"]
         spent_s = time.monotonic() - attempt.started_s
         eta_s = spent_s * (end - done) / done if 0 < done <= end else None
-        self._progress[attempt.run.id] = RunProgress(attempt.run.attempt, done, end, message["cycles"], eta_s)
+        self._progress[attempt.run.id] = RunProgress(
+            attempt.run.attempt, done, end, message["cycles"], eta_s, message["partial"]
+        )
         self._tell(attempt.run.id)
 
     def _publish(self, run: StoredRun, staged: Path) -> None:

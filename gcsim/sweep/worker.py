@@ -4,7 +4,8 @@ It reads one JSON object per line from stdin (jobs) and writes one per line to w
 else prints goes to stderr.  When stdin ends, the supervisor is gone, and so is the worker, at once.  It never imports
 grpc, and knows nothing of the store: a job says what to simulate and to which directory.
 
-Messages: ``ready``; ``heartbeat``, from a thread of its own; ``progress`` with simulated time, end and cycles;
+Messages: ``ready``; ``heartbeat``, from a thread of its own; ``progress`` with simulated time, end, cycles and
+figures so far;
 ``done``; ``failed`` with reason and message.
 """
 
@@ -51,6 +52,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = _Channel(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
+    jobs = _Jobs()  # first of all, so that the end of stdin is noticed while loading
     # The engine and pyarrow, before the limit and before the first job.
     import gcsim.datasets.run
     import gcsim.runtime  # noqa: F401 - for the time that it takes
@@ -59,7 +61,6 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (settings["memory_bytes"],) * 2)
     if settings.get("file_bytes") is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (settings["file_bytes"],) * 2)
-    jobs = _Jobs()
     _beat(channel, settings["heartbeat_s"])
     channel.send("ready")
     while True:
@@ -97,6 +98,7 @@ def _serve(job: dict[str, Any], channel: _Channel) -> bool:
 
 def _simulate(job: dict[str, Any], channel: _Channel) -> None:
     from gcsim.datasets.run import run_replications, run_spec
+    from gcsim.datasets.summary import SummaryAccumulator
     from gcsim.spec.load import spec_from_dict
 
     data = json.loads(job["spec_json"])
@@ -104,14 +106,18 @@ def _simulate(job: dict[str, Any], channel: _Channel) -> None:
         data["machine"]["profile"] = job["profile_path"]
     spec = spec_from_dict(data)
     out = Path(job["out_dir"])
-    report = _reporter(channel, spec.run.replications)
     if spec.run.replications == 1:
-        run_spec(spec, out, progress=lambda at: report(0, at))
+        accumulator = SummaryAccumulator()
+        report = _reporter(channel, 1, accumulator.partial)
+        run_spec(spec, out, progress=lambda at: report(0, at), accumulator=accumulator)
     else:
-        run_replications(spec, out, progress=report)
+        # Figures of one replication among several would jump about.
+        run_replications(spec, out, progress=_reporter(channel, spec.run.replications, dict))
 
 
-def _reporter(channel: _Channel, replications: int) -> Callable[[int, Any], None]:
+def _reporter(
+    channel: _Channel, replications: int, partial: Callable[[], dict[str, Any]]
+) -> Callable[[int, Any], None]:
     """Progress over all replications, as one stretch of simulated time."""
     cycles = [0] * replications
     last_s = -PROGRESS_S
@@ -128,6 +134,7 @@ def _reporter(channel: _Channel, replications: int) -> Callable[[int, Any], None
             sim_time_ns=number * at.end_ns + at.sim_time_ns,
             end_ns=at.end_ns * replications,
             cycles=sum(cycles),
+            partial=partial(),
         )
 
     return report

@@ -34,8 +34,9 @@ class ServerProcess:
         self._listening = threading.Event()
         self.target = ""
         threading.Thread(target=self._read, daemon=True).start()
-        assert self._listening.wait(PATIENCE_S)
-        assert self.target, "".join(self.lines)
+        if not self._listening.wait(PATIENCE_S) or not self.target:
+            self.kill()
+            raise AssertionError("".join(self.lines))
 
     def _read(self) -> None:
         assert self.popen.stderr is not None

@@ -259,6 +259,24 @@ def test_profile_comes_inline_and_never_from_a_path(tmp_path: Path) -> None:
     with_server(tmp_path / "data", body, workers=1)
 
 
+def test_watching_shows_how_far_a_run_is_and_what_it_found_so_far(tmp_path: Path) -> None:
+    async def body(server: Server, client: AsyncClient) -> None:
+        run = await client.submit(endless())
+        seen: list[run_pb2.Progress] = []
+        async for message in run.watch():
+            seen += [message.progress] if message.HasField("progress") else []
+            if len(seen) == 4:
+                await run.cancel()
+        first, last = seen[0], seen[-1]
+        assert first.sim_time_ns < last.sim_time_ns < last.end_ns
+        assert first.gc_cycles < last.gc_cycles
+        assert last.eta_s > 0
+        assert {m.name: m.integer for m in last.partial_summary}["num_gc"] > 0
+        assert run.state == "CANCELLED"
+
+    with_server(tmp_path, body, workers=1)
+
+
 # ---- watching ----------------------------------------------------------------------------------------------
 
 

@@ -150,3 +150,38 @@ def test_second_server_on_the_port_or_the_directory_says_so(start: Start, tmp_pa
         assert done.returncode == 1
         assert words in done.stderr.splitlines()[-1]
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_soak_of_small_runs_leaves_memory_descriptors_and_processes_as_they_were(
+    start: Start, tmp_path: Path
+) -> None:
+    server = start("--workers", "2")
+    proc = Path(f"/proc/{server.popen.pid}")
+
+    def figures() -> tuple[int, int, int]:
+        rss = int((proc / "statm").read_text().split()[1]) * 4096
+        size = (tmp_path / "data/store.sqlite").stat().st_size
+        return rss, len(list((proc / "fd").iterdir())), size
+
+    def batch(first: int) -> None:
+        runs = [client.submit(quick(seed=seed)) for seed in range(first, first + 50)]
+        for run in runs:
+            assert run.wait().state == "SUCCEEDED"
+            client.delete(run.id)
+
+    with server.client() as client:
+        batch(0)
+        rss, descriptors, size = figures()
+        for first in range(50, 300, 50):
+            batch(first)
+        rss_after, descriptors_after, size_after = figures()
+        print(
+            f"after 50 runs {rss} {descriptors} {size}, after 300 {rss_after} {descriptors_after} {size_after}"
+        )
+        assert rss_after < rss + (16 << 20)
+        assert descriptors_after <= descriptors + 4
+        assert size_after <= size * 1.5
+        assert len(server.workers) == 2, "no zombies"
+    assert list((tmp_path / "data/datasets").iterdir()) == []
+    assert server.terminate() == 0

@@ -60,7 +60,15 @@ def token(tmp_path: Path) -> Path:
 WORKER_PLACES = [name for name in NAMES if name.startswith(("worker.", "publish."))]
 
 
-@pytest.mark.parametrize("place", WORKER_PLACES)
+@pytest.mark.parametrize(
+    "place",
+    [
+        name
+        if name in ("worker.before_run", "publish.after_manifest")
+        else pytest.param(name, marks=pytest.mark.slow)
+        for name in WORKER_PLACES
+    ],
+)
 def test_worker_killed_at_any_place_is_noticed_and_the_second_attempt_gives_the_same_bytes(
     tmp_path: Path, token: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -92,7 +100,7 @@ def test_worker_that_falls_silent_is_lost(
     tmp_path: Path, token: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, f"worker.before_run:stop:{token}")
-    settings = WorkerSettings(heartbeat_s=0.5)
+    settings = WorkerSettings(heartbeat_s=2)
     with coordinator(tmp_path / "data", settings=settings) as (store, supervisor):
         run = outcome(store, supervisor, NewRun.of(quick()))
         assert (run.state, run.losses) == (RunState.SUCCEEDED, 1)

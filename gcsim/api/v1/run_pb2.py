@@ -26,7 +26,7 @@ from gcsim.api.v1 import spec_pb2 as gcsim_dot_api_dot_v1_dot_spec__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16gcsim/api/v1/run.proto\x12\x0cgcsim.api.v1\x1a\x17gcsim/api/v1/spec.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"+\n\x08RunError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"`\n\x08Progress\x12\x13\n\x0bsim_time_ns\x18\x01 \x01(\x03\x12\x0e\n\x06\x65nd_ns\x18\x02 \x01(\x03\x12\x11\n\tgc_cycles\x18\x03 \x01(\x03\x12\x12\n\x05\x65ta_s\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_eta_s\"D\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\x07integer\x18\x02 \x01(\x03H\x00\x12\x10\n\x06number\x18\x03 \x01(\x01H\x00\x42\x07\n\x05value\"\xeb\x04\n\x03Run\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x04spec\x18\x02 \x01(\x0b\x32\x12.gcsim.api.v1.Spec\x12\x13\n\x0bspec_digest\x18\x03 \x01(\t\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.gcsim.api.v1.RunState\x12%\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x16.gcsim.api.v1.RunError\x12\x0f\n\x07\x61ttempt\x18\x06 \x01(\x05\x12\x10\n\x08revision\x18\x07 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x08progress\x18\x0b \x01(\x0b\x32\x16.gcsim.api.v1.Progress\x12%\n\x07summary\x18\x0c \x03(\x0b\x32\x14.gcsim.api.v1.Metric\x12\x15\n\rcached_result\x18\r \x01(\x08\x12\x16\n\x0e\x65ngine_version\x18\x0e \x01(\t\x12\x0c\n\x04\x65tag\x18\x0f \x01(\t\x12-\n\x06labels\x18\x10 \x03(\x0b\x32\x1d.gcsim.api.v1.Run.LabelsEntry\x12\x0f\n\x07\x64\x61taset\x18\x11 \x01(\t\x12\"\n\x1ahas_inline_machine_profile\x18\x12 \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xb4\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10RUN_STATE_QUEUED\x10\x01\x12\x15\n\x11RUN_STATE_RUNNING\x10\x02\x12\x18\n\x14RUN_STATE_CANCELLING\x10\x03\x12\x17\n\x13RUN_STATE_SUCCEEDED\x10\x04\x12\x14\n\x10RUN_STATE_FAILED\x10\x05\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16gcsim/api/v1/run.proto\x12\x0cgcsim.api.v1\x1a\x17gcsim/api/v1/spec.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"+\n\x08RunError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"D\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\x07integer\x18\x02 \x01(\x03H\x00\x12\x10\n\x06number\x18\x03 \x01(\x01H\x00\x42\x07\n\x05value\"\x8f\x01\n\x08Progress\x12\x13\n\x0bsim_time_ns\x18\x01 \x01(\x03\x12\x0e\n\x06\x65nd_ns\x18\x02 \x01(\x03\x12\x11\n\tgc_cycles\x18\x03 \x01(\x03\x12\x12\n\x05\x65ta_s\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12-\n\x0fpartial_summary\x18\x05 \x03(\x0b\x32\x14.gcsim.api.v1.MetricB\x08\n\x06_eta_s\"\xeb\x04\n\x03Run\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x04spec\x18\x02 \x01(\x0b\x32\x12.gcsim.api.v1.Spec\x12\x13\n\x0bspec_digest\x18\x03 \x01(\t\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.gcsim.api.v1.RunState\x12%\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x16.gcsim.api.v1.RunError\x12\x0f\n\x07\x61ttempt\x18\x06 \x01(\x05\x12\x10\n\x08revision\x18\x07 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x08progress\x18\x0b \x01(\x0b\x32\x16.gcsim.api.v1.Progress\x12%\n\x07summary\x18\x0c \x03(\x0b\x32\x14.gcsim.api.v1.Metric\x12\x15\n\rcached_result\x18\r \x01(\x08\x12\x16\n\x0e\x65ngine_version\x18\x0e \x01(\t\x12\x0c\n\x04\x65tag\x18\x0f \x01(\t\x12-\n\x06labels\x18\x10 \x03(\x0b\x32\x1d.gcsim.api.v1.Run.LabelsEntry\x12\x0f\n\x07\x64\x61taset\x18\x11 \x01(\t\x12\"\n\x1ahas_inline_machine_profile\x18\x12 \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xb4\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10RUN_STATE_QUEUED\x10\x01\x12\x15\n\x11RUN_STATE_RUNNING\x10\x02\x12\x18\n\x14RUN_STATE_CANCELLING\x10\x03\x12\x17\n\x13RUN_STATE_SUCCEEDED\x10\x04\x12\x14\n\x10RUN_STATE_FAILED\x10\x05\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,16 +35,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RUN_LABELSENTRY']._loaded_options = None
   _globals['_RUN_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_RUNSTATE']._serialized_start=934
-  _globals['_RUNSTATE']._serialized_end=1114
+  _globals['_RUNSTATE']._serialized_start=982
+  _globals['_RUNSTATE']._serialized_end=1162
   _globals['_RUNERROR']._serialized_start=98
   _globals['_RUNERROR']._serialized_end=141
-  _globals['_PROGRESS']._serialized_start=143
-  _globals['_PROGRESS']._serialized_end=239
-  _globals['_METRIC']._serialized_start=241
-  _globals['_METRIC']._serialized_end=309
-  _globals['_RUN']._serialized_start=312
-  _globals['_RUN']._serialized_end=931
-  _globals['_RUN_LABELSENTRY']._serialized_start=886
-  _globals['_RUN_LABELSENTRY']._serialized_end=931
+  _globals['_METRIC']._serialized_start=143
+  _globals['_METRIC']._serialized_end=211
+  _globals['_PROGRESS']._serialized_start=214
+  _globals['_PROGRESS']._serialized_end=357
+  _globals['_RUN']._serialized_start=360
+  _globals['_RUN']._serialized_end=979
+  _globals['_RUN_LABELSENTRY']._serialized_start=934
+  _globals['_RUN_LABELSENTRY']._serialized_end=979
 # @@protoc_insertion_point(module_scope)

@@ -36,18 +36,6 @@ class RunError(_message.Message):
     message: str
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
-class Progress(_message.Message):
-    __slots__ = ("sim_time_ns", "end_ns", "gc_cycles", "eta_s")
-    SIM_TIME_NS_FIELD_NUMBER: _ClassVar[int]
-    END_NS_FIELD_NUMBER: _ClassVar[int]
-    GC_CYCLES_FIELD_NUMBER: _ClassVar[int]
-    ETA_S_FIELD_NUMBER: _ClassVar[int]
-    sim_time_ns: int
-    end_ns: int
-    gc_cycles: int
-    eta_s: float
-    def __init__(self, sim_time_ns: _Optional[int] = ..., end_ns: _Optional[int] = ..., gc_cycles: _Optional[int] = ..., eta_s: _Optional[float] = ...) -> None: ...
-
 class Metric(_message.Message):
     __slots__ = ("name", "integer", "number")
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +45,20 @@ class Metric(_message.Message):
     integer: int
     number: float
     def __init__(self, name: _Optional[str] = ..., integer: _Optional[int] = ..., number: _Optional[float] = ...) -> None: ...
+
+class Progress(_message.Message):
+    __slots__ = ("sim_time_ns", "end_ns", "gc_cycles", "eta_s", "partial_summary")
+    SIM_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    END_NS_FIELD_NUMBER: _ClassVar[int]
+    GC_CYCLES_FIELD_NUMBER: _ClassVar[int]
+    ETA_S_FIELD_NUMBER: _ClassVar[int]
+    PARTIAL_SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    sim_time_ns: int
+    end_ns: int
+    gc_cycles: int
+    eta_s: float
+    partial_summary: _containers.RepeatedCompositeFieldContainer[Metric]
+    def __init__(self, sim_time_ns: _Optional[int] = ..., end_ns: _Optional[int] = ..., gc_cycles: _Optional[int] = ..., eta_s: _Optional[float] = ..., partial_summary: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ...) -> None: ...
 
 class Run(_message.Message):
     __slots__ = ("name", "spec", "spec_digest", "state", "error", "attempt", "revision", "create_time", "start_time", "end_time", "progress", "summary", "cached_result", "engine_version", "etag", "labels", "dataset", "has_inline_machine_profile")

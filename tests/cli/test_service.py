@@ -1,0 +1,81 @@
+"""The commands that talk to a server, and those that look after a data directory."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gcsim.cli.main import cli
+from tests.service.conftest import Start, start  # noqa: F401 - a fixture
+from tests.sweep.runs import QUICK
+
+
+def gcsim(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(a) for a in arguments], prog_name="gcsim")
+
+
+def test_a_run_from_submit_to_prune(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    spec = tmp_path / "quick.yaml"
+    spec.write_text(QUICK.format(name="quick", seed=7))
+    server = start()
+    monkeypatch.setenv("GCSIM_SERVER", server.target)
+
+    done = gcsim("submit", spec, "--wait", "--output", "json", "--label", "team=x", "--run-id", "one")
+    assert done.exit_code == 0, done.output
+    summary = json.loads(done.stdout)
+    assert summary["seed"] == 7
+    assert (tmp_path / "runs" / summary["run_id"] / "manifest.json").is_file()
+    assert "one  SUCCEEDED" in done.stderr
+
+    second = gcsim("submit", spec, "--set", "gogc=200")
+    assert second.exit_code == 0, second.output
+    watched = gcsim("watch", second.stdout.strip())
+    assert watched.exit_code == 0, watched.output
+    assert "SUCCEEDED" in watched.stdout.splitlines()[-1]
+
+    assert gcsim("list").stdout.splitlines()[0] == "one  SUCCEEDED"
+    listed = json.loads(gcsim("list", "--filter", "labels.team = x", "--output", "json").stdout)
+    assert [run["name"] for run in listed] == ["runs/one"]
+    got = json.loads(gcsim("get", "one").stdout)
+    assert got["state"] == "SUCCEEDED"
+    assert got["summary"]["num_gc"] == summary["num_gc"]
+    assert gcsim("cancel", "one").stdout == "one  SUCCEEDED\n"
+    assert gcsim("download", "one", "--out", "copy").exit_code == 0
+    assert gcsim("download", "one", "--out", "copy").exit_code == 1, "it is there already"
+    assert gcsim("delete", "one").stdout == "one  deleted\n"
+    missing = gcsim("get", "one")
+    assert (missing.exit_code, missing.stderr) == (1, "Error: there is no run 'one' (NOT_FOUND)\n")
+    bad = gcsim("submit", spec, "--set", "run.duration=-1s")
+    assert bad.exit_code == 2
+
+    data = tmp_path / "data"
+    assert "in use by process" in gcsim("prune", "--data-dir", data, "--max-bytes", "0").stderr
+    assert server.terminate() == 0
+    unreachable = gcsim("list", "--server", server.target)
+    assert unreachable.exit_code == 3
+    assert "gcsim serve" in unreachable.stderr
+
+    assert gcsim("db", "check", "--data-dir", data).stdout == "1 SUCCEEDED\n"
+    (data / "store.sqlite").write_bytes(b"x" * 200)
+    refused = gcsim("db", "check", "--data-dir", data)
+    assert refused.exit_code == 1
+    assert "gcsim db rebuild" in refused.stderr
+    assert gcsim("db", "rebuild", "--data-dir", data).stdout.endswith("1 runs\n")
+    (run_id,) = [
+        line.split()[0] for line in gcsim("prune", "--data-dir", data, "--max-bytes", "0").stdout.splitlines()
+    ]
+    assert run_id.startswith("r-")
+    assert gcsim("prune", "--data-dir", data).exit_code == 2
+    assert gcsim("prune", "--data-dir", data, "--older-than", "soon").exit_code == 2
+
+
+def test_service_is_not_loaded_by_other_commands_and_grpc_not_by_workers() -> None:
+    code = (
+        "import sys, gcsim.sweep.worker, gcsim.cli.run, gcsim.datasets.run, gcsim.runtime;"
+        "sys.exit(any(name.split('.')[0] in ('grpc', 'google') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

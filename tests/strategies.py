@@ -86,11 +86,60 @@ def _allocate(draw: st.DrawFn) -> dict[str, Any]:
     return step
 
 
+SITES: list[dict[str, Any]] = [
+    {"name": "local", "construct": "new", "size": 4096, "flows": ["closure_local"]},
+    {"name": "returned", "construct": "composite", "size": 120, "pointer_words": 3, "flows": ["returned"]},
+    {"name": "sized-late", "construct": "make", "constant_size": False, "flows": ["argument_not_retained"]},
+    {"name": "grows", "construct": "append"},
+    {"name": "table", "construct": "make_map", "escapes": False, "where": "main.go:7:3"},
+]
+COUNTS = st.sampled_from([0.3, 1.0, 4.0])
+LIFETIMES = st.sampled_from(["request", "temporary"])
+
+
+def _at_sites() -> list[st.SearchStrategy[dict[str, Any]]]:
+    """Steps that stand for several allocations, or for none."""
+    common = {"count": COUNTS, "lifetime": LIFETIMES}
+    hint = st.sampled_from([0, 1, 8, 100])
+    return [
+        st.fixed_dictionaries(
+            {"kind": st.just("allocate"), "site": st.sampled_from(["local", "returned"]), **common}
+        ),
+        st.fixed_dictionaries(
+            {"kind": st.just("allocate"), "site": st.just("sized-late"), "size": SIZES, **common}
+        ),
+        st.fixed_dictionaries(
+            {
+                "kind": st.just("append"),
+                "elements": st.integers(1, 600),
+                "element_size": st.sampled_from([8, 24, 400]),
+                "pointer_words": st.integers(0, 1),
+                "hint": hint,
+                **common,
+            },
+            optional={"site": st.just("grows"), "chunk": st.integers(1, 9)},
+        ),
+        st.fixed_dictionaries(
+            {
+                "kind": st.just("map_insert"),
+                "keys": st.integers(0, 300),
+                "key_size": st.sampled_from([1, 8, 16, 200]),
+                "value_size": st.sampled_from([0, 8, 300]),
+                "key_pointers": st.booleans(),
+                "hint": hint,
+                **common,
+            },
+            optional={"site": st.just("table")},
+        ),
+    ]
+
+
 def _steps(sets: tuple[str, ...]) -> st.SearchStrategy[list[dict[str, Any]]]:
     """A few steps in any order, after a CPU step: a closed loop that takes no time would never end."""
     kinds = [
         _timed("cpu", 0, 100 * US, calibrated_spin=st.booleans()),
         _allocate(),
+        *_at_sites(),
         _timed("block", 0, 2 * MS, timer=st.booleans()),
         _timed("syscall", 0, MS),
         st.fixed_dictionaries(
@@ -231,6 +280,7 @@ def spec_data(draw: st.DrawFn) -> dict[str, Any]:
             }
             for name in sets
         ],
+        "sites": SITES,
         "requests": requests,
         "phases": draw(st.lists(_phase(sets, open_loop), max_size=3)),
         "repeat_phases": draw(st.booleans()),

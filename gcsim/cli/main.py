@@ -15,8 +15,25 @@ COMMANDS = {
     "validate-spec": "gcsim.cli.validate_spec",
     "schema": "gcsim.cli.schema",
     "init": "gcsim.cli.init",
+    "escape": "gcsim.cli.escape",
+    "predict": "gcsim.cli.predict",
+    "validate": "gcsim.cli.validate",
     "gctrace": "gcsim.cli.gctrace",
+    "trace": "gcsim.cli.trace",
+    "benchfmt": "gcsim.cli.benchfmt",
+    "fit": "gcsim.cli.fit",
+    "whatif": "gcsim.cli.whatif",
     "bench": "gcsim.cli.bench",
+    "serve": "gcsim.cli.serve",
+    "submit": "gcsim.cli.submit",
+    "watch": "gcsim.cli.watch",
+    "list": "gcsim.cli.list_runs",
+    "get": "gcsim.cli.get",
+    "cancel": "gcsim.cli.cancel",
+    "delete": "gcsim.cli.delete",
+    "download": "gcsim.cli.download",
+    "prune": "gcsim.cli.prune",
+    "db": "gcsim.cli.db",
     "sweep": "gcsim.cli.sweep",
     "report": "gcsim.cli.report",
     "compare": "gcsim.cli.compare",
@@ -49,7 +66,9 @@ class _Group(click.Group):
             ctx.exit(exit_codes.RUN_FAILED)
         except GcsimError as error:
             click.echo(f"Error: {error}", err=True)
-            ctx.exit(exit_codes.RUN_FAILED)
+            # By its name: importing the client, and grpc with it, would slow every command down.
+            unreachable = type(error).__name__ == "ServerUnreachableError"
+            ctx.exit(exit_codes.SERVER_UNREACHABLE if unreachable else exit_codes.RUN_FAILED)
         except KeyboardInterrupt:
             click.echo("Interrupted; nothing half-written is left behind.", err=True)
             ctx.exit(exit_codes.INTERRUPTED)
@@ -58,7 +77,7 @@ class _Group(click.Group):
 @click.group(
     cls=_Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 ok, 1 run failed, 2 usage or bad spec, 4 some runs of a sweep failed,"
+    epilog="Exit codes: 0 ok, 1 run failed, 2 usage or bad spec, 3 server unreachable, 4 some runs of a sweep failed,"
     " 99 a threshold of the spec failed, 130 interrupted."
     ' Completion: eval "$(_GCSIM_COMPLETE=bash_source gcsim)".',
 )

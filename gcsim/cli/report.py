@@ -19,7 +19,7 @@ from gcsim.errors import DatasetError
     type=click.Path(dir_okay=False, path_type=Path),
     default="report.html",
     show_default=True,
-    help="File to write: .html for the interactive page, .png for a slide (needs gcsim[png]).",
+    help="File to write: .html for the interactive page, .png for a slide (needs gcsim[plot]).",
 )
 def command(dataset: Path, out: Path) -> None:
     """Write a report of DATASET, the directory of a run, of replications or of a sweep.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
-from gcsim.policy.constants import MALLOC_HEADER_BYTES, MAX_SMALL_BYTES
+from gcsim.policy.constants import KIB, MALLOC_HEADER_BYTES, MAX_SMALL_BYTES
 
 
 class PacerEra(Enum):
@@ -69,6 +69,10 @@ class ReleaseRules:
         idle_ps_return_page_cache: each cycle takes the cached pages from idle Ps.
         strconv_settings: settings are read by strconv.ParseInt, which knows "+50" and refuses a lone "-".
         swiss_maps: maps are Swiss tables.
+        max_stack_variable_bytes: the largest explicit variable that may be on the stack.
+        variable_make_stack_bytes: a slice made with a variable size is in the frame up to this; 0: always in the heap.
+        append_stack_bytes: the first array of a slice that append fills is in the frame up to this; 0: never.
+        append_moves_to_heap: so it is even where the slice leaves the function in the end, and moves to the heap then.
     """
 
     release: str
@@ -92,6 +96,10 @@ class ReleaseRules:
     idle_ps_return_page_cache: bool
     strconv_settings: bool
     swiss_maps: bool
+    max_stack_variable_bytes: int
+    variable_make_stack_bytes: int
+    append_stack_bytes: int
+    append_moves_to_heap: bool
 
     def default_gomaxprocs(self, *, cpus: int, quota_cpus: float | None) -> int:
         """GOMAXPROCS where the program does not set it.
@@ -129,6 +137,11 @@ _GO_1_19: Final = ReleaseRules(
     idle_ps_return_page_cache=False,
     strconv_settings=False,
     swiss_maps=False,
+    # cmd/compile/internal/ir/cfg.go MaxStackVarSize: 10 MiB to 1.23, 128 KiB from 1.24.
+    max_stack_variable_bytes=10 * 1024 * KIB,
+    variable_make_stack_bytes=0,
+    append_stack_bytes=0,
+    append_moves_to_heap=False,
 )
 _GO_1_20: Final = replace(_GO_1_19, release="1.20", pacer_era=PacerEra.MEAN)
 _GO_1_21: Final = replace(
@@ -157,8 +170,16 @@ _GO_1_24: Final = replace(
     checks_worker_needed_first=True,
     pause_charge=PauseCharge.STOPPING_ONE_THEN_PROCS,
     swiss_maps=True,
+    max_stack_variable_bytes=128 * KIB,
 )
-_GO_1_25: Final = replace(_GO_1_24, release="1.25", cgroup_gomaxprocs=True)
+_GO_1_25: Final = replace(
+    _GO_1_24,
+    release="1.25",
+    cgroup_gomaxprocs=True,
+    # cmd/compile/internal/base/flag.go VariableMakeThreshold, for make and append alike.
+    variable_make_stack_bytes=32,
+    append_stack_bytes=32,
+)
 _GO_1_25_GREEN_TEA: Final = replace(
     _GO_1_25,
     release="1.25-greenteagc",
@@ -173,6 +194,7 @@ _GO_1_26: Final = replace(
     span_queue_stealing=True,
     mark_workers_at_restart=True,
     strconv_settings=True,
+    append_moves_to_heap=True,  # cmd/compile/internal/slice
 )
 _GO_1_27: Final = replace(_GO_1_26, release="1.27")
 

@@ -1,4 +1,4 @@
-"""Figures for slides, with matplotlib (extra `gcsim[png]`)."""
+"""Figures for slides, with matplotlib (extra `gcsim[plot]`)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def draw(result: Result | SweepResult, path: Path) -> None:
         import matplotlib as mpl
         from matplotlib.figure import Figure
     except ImportError:
-        raise DatasetError("drawing PNG files needs matplotlib: pip install 'gcsim[png]'") from None
+        raise DatasetError("drawing PNG files needs matplotlib: pip install 'gcsim[plot]'") from None
     with mpl.rc_context(_STYLE):
         fig = Figure(figsize=(12.8, 7.2), dpi=150, layout="constrained", facecolor="white")
         if isinstance(result, SweepResult):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from gcsim.policy.releases import ReleaseRules
@@ -26,10 +27,13 @@ class Footprint:
         live_bytes: what they add to heap live: their share of whole spans, tail waste included.
         scannable_bytes: bytes up to the last pointer: what the pacer counts as scannable heap.
         scan_work_bytes: scan work that marking them counts (whole objects on Green Tea's dense path).
-        alloc_ns: time to allocate them.
+        alloc_ns: time to allocate them while every other P runs a mutator.
+        contended_ns: the part of it that is there because the others do: caches and memory bandwidth shared.
         mark_ns: time to mark them in allocation order.
         scattered_ns: extra time to mark them when replaced at random.
-        scattered_work_bytes: what that takes away from scan_work_bytes: fewer are scanned densely.
+        sparse_ns: the part of mark_ns that goes to objects which Green Tea meets alone in their spans, before others
+            of these have been found; in allocation order, where it scans the rest span by span.
+        sparse_work_bytes: the scan work of these.
         spans: spans they fill.
         scan_spans: those of them that hold objects with pointers.
     """
@@ -40,9 +44,11 @@ class Footprint:
     scannable_bytes: int = 0
     scan_work_bytes: float = 0.0
     alloc_ns: float = 0.0
+    contended_ns: float = 0.0
     mark_ns: float = 0.0
     scattered_ns: float = 0.0
-    scattered_work_bytes: float = 0.0
+    sparse_ns: float = 0.0
+    sparse_work_bytes: float = 0.0
     spans: float = 0.0
     scan_spans: float = 0.0
 
@@ -54,9 +60,11 @@ class Footprint:
             self.scannable_bytes + other.scannable_bytes,
             self.scan_work_bytes + other.scan_work_bytes,
             self.alloc_ns + other.alloc_ns,
+            self.contended_ns + other.contended_ns,
             self.mark_ns + other.mark_ns,
             self.scattered_ns + other.scattered_ns,
-            self.scattered_work_bytes + other.scattered_work_bytes,
+            self.sparse_ns + other.sparse_ns,
+            self.sparse_work_bytes + other.sparse_work_bytes,
             self.spans + other.spans,
             self.scan_spans + other.scan_spans,
         )
@@ -65,8 +73,8 @@ class Footprint:
         """`n` of it; byte and object counts must stay whole."""
         return Footprint(
             round(self.bytes * n), round(self.objects * n), self.live_bytes * n, round(self.scannable_bytes * n),
-            self.scan_work_bytes * n, self.alloc_ns * n, self.mark_ns * n, self.scattered_ns * n,
-            self.scattered_work_bytes * n, self.spans * n, self.scan_spans * n,
+            self.scan_work_bytes * n, self.alloc_ns * n, self.contended_ns * n, self.mark_ns * n,
+            self.scattered_ns * n, self.sparse_ns * n, self.sparse_work_bytes * n, self.spans * n, self.scan_spans * n,
         )  # fmt: skip
 
 
@@ -81,8 +89,9 @@ class CostModel:
         self.profile = profile
         self.rules = rules
         self.per_byte_factor = 1.0 + (profile["memory_contention_frac"] if procs > 1 else 0.0)
-        self.mark_slowdown_frac = profile["mark_mutator_slowdown_frac"] + (
-            profile["mark_mutator_contention_frac"] if procs > 1 else 0.0
+        # Spread of what allocation costs a request: how warm its spans are, how many it has to sweep for one.
+        self.alloc_sigma = math.hypot(
+            profile["alloc_sigma"], profile["alloc_contended_sigma"] if procs > 1 else 0.0
         )
         self.stalls = [s for s in profile.stalls if not s.all_cores_busy or procs >= cores]
         self._span_bytes: dict[tuple[int, bool], int] = {}
@@ -92,18 +101,15 @@ class CostModel:
         """Heap live that a P's span caches are ahead of what it has used, on average: half a span of each class."""
         return sum(self._span_bytes.values()) // 2
 
-    def alloc_ns(self, layout: AllocLayout, size: int, pointer_words: int) -> float:
-        """CPU time of one allocation."""
+    def alloc_ns(self, layout: AllocLayout, size: int, pointer_words: int) -> tuple[float, float]:
+        """CPU time of one allocation: without what its bytes cost, and that, contention apart."""
         p = self.profile
         if layout.is_large:
-            return (
-                p["alloc_large_ns"]
-                + p["alloc_large_ns_per_byte"] * self.per_byte_factor * layout.object_bytes
-            )
+            return p["alloc_large_ns"], p["alloc_large_ns_per_byte"] * layout.object_bytes
         if pointer_words:
-            return p["alloc_small_scan_ns"] + p["alloc_small_scan_ns_per_byte"] * self.per_byte_factor * size
-        base = p["alloc_small_noscan_ns"] + p["alloc_small_noscan_ns_per_byte"] * self.per_byte_factor * size
-        return base / layout.requests_per_slot if layout.is_tiny else base
+            return p["alloc_small_scan_ns"], p["alloc_small_scan_ns_per_byte"] * size
+        share = 1.0 / layout.requests_per_slot if layout.is_tiny else 1.0
+        return p["alloc_small_noscan_ns"] * share, p["alloc_small_noscan_ns_per_byte"] * size * share
 
     def object(self, size: int, pointer_words: int, shape: str = "tree") -> Footprint:
         """One object of `size` requested bytes whose pointers lie in the first `pointer_words` words."""
@@ -132,9 +138,11 @@ class CostModel:
             mark += p["mark_scan_ns_per_byte"] * max(0, scannable - _SCAN_BYTES_IN_OBJECT_COST)
             if self.is_dense(object_bytes) and shape != "list":
                 work += p["dense_scan_frac"] * (object_bytes - scannable)
+        base_ns, bytes_ns = self.alloc_ns(layout, size, pointer_words)
+        contended_ns = bytes_ns * (self.per_byte_factor - 1.0)
         return Footprint(
-            object_bytes, 1, live, scannable, work, self.alloc_ns(layout, size, pointer_words), mark, scattered,
-            0.0, spans, spans if pointer_words else 0.0,
+            object_bytes, 1, live, scannable, work, base_ns + bytes_ns + contended_ns, contended_ns, mark, scattered,
+            0.0, 0.0, spans, spans if pointer_words else 0.0,
         )  # fmt: skip
 
     def is_dense(self, object_bytes: int) -> bool:
@@ -142,22 +150,28 @@ class CostModel:
         return self.rules.dense_scan_allowed and 16 <= object_bytes <= 512
 
     def group(self, group: ObjectGroup) -> Footprint:
-        """All objects of a group.  Scattered, the first is met by a cache miss, and spans hold fewer at a time."""
+        """All objects of a group.  Scattered, the first is met by a cache miss."""
         p = self.profile
         one = self.object(group.size, group.pointer_words, group.shape)
-        lost = 0.0
-        if group.pointer_words and group.shape != "list" and self.is_dense(one.bytes):
-            dense = group.count / (group.count + p["dense_scan_scattered_objects"])
-            lost = one.scan_work_bytes - (one.scannable_bytes + dense * (one.bytes - one.scannable_bytes))
+        sparse_ns = sparse_work = 0.0
+        in_order = p["dense_scan_frac"]
+        if in_order and group.pointer_words and group.shape != "list" and self.is_dense(one.bytes):
+            met_alone = (1.0 - in_order) * group.count
+            factor = p["mark_sparse_factor"]
+            sparse_ns = (
+                one.mark_ns * group.count * met_alone * factor / (group.count + met_alone * (factor - 1.0))
+            )
+            sparse_work = met_alone * one.scannable_bytes
         # A list node's miss is its own; a large object is a span, met anew in any order; marks of small pointer-free
         # objects lie in their span where Green Tea keeps them there.
         if group.pointer_words:
             meets_miss = group.shape != "list"
         else:
-            meets_miss = one.bytes <= LARGE_BYTES and not (self.rules.green_tea and one.bytes <= 512)
+            meets_miss = one.bytes < LARGE_BYTES and not (self.rules.green_tea and one.bytes <= 512)
         extra = Footprint(
             scattered_ns=p["mark_scattered_group_ns"] if meets_miss else 0.0,
-            scattered_work_bytes=max(0.0, lost) * group.count,
+            sparse_ns=sparse_ns,
+            sparse_work_bytes=sparse_work,
         )
         return one.times(group.count) + extra
 

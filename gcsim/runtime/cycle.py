@@ -49,6 +49,7 @@ class Collector:
     def __init__(self, world: World) -> None:
         self._w = world
         self._rng = stream(world.seed, "stw")
+        self._mark_rng = stream(world.seed, "marking")
         self.cycle = 0
         self.last_gc_ns = 0
         self.gc_cpu_ns = 0
@@ -150,7 +151,7 @@ class Collector:
         # Sweep termination.
         if starter is not None and starter.state != "mutator":
             starter = None
-        stopping1 = self._stopping_ns(starter)
+        stopping1 = self._stopping_ns("stw_stop_ns", starter)
         yield env.timeout(stopping1)
         self._stop(starter)
         yield env.timeout(self._pause_ns("stw_sweep_term_ns"))
@@ -186,7 +187,7 @@ class Collector:
         # Mark termination.
         term_ns = env.now
         ender = self.ender
-        stopping2 = self._stopping_ns(ender)
+        stopping2 = self._stopping_ns("stw_stop_mark_term_ns", ender)
         yield env.timeout(stopping2)
         self._stop(ender)
         yield env.timeout(self._pause_ns("stw_mark_term_ns"))
@@ -283,7 +284,10 @@ class Collector:
         """The cycle's work: CPU time and scan work of globals, stacks and heap."""
         w = self._w
         p = w.profile
-        contention = 1.0 + (p["mark_contention_frac"] if w.procs > 1 else 0.0)
+        # Caches and the machine's other tenants make some cycles dearer than others.
+        contention = (1.0 + (p["mark_contention_frac"] if w.procs > 1 else 0.0)) * math.exp(
+            p["mark_sigma"] * float(self._mark_rng.standard_normal())
+        )
         snapshot = self.snapshot = w.heap.mark_snapshot(w.env.now)
         pacer = w.pacer
         globals_bytes = w.spec.globals.scan_bytes
@@ -305,19 +309,26 @@ class Collector:
                 stack_work,
                 jobs=count,
             ),
-            Stage(HEAP, snapshot.cost_ns * contention, snapshot.scan_work_bytes, width=snapshot.width),
+            # Breadth first from the roots: spans are met for a few objects each before they fill up.
+            Stage(HEAP, snapshot.sparse_ns * contention, snapshot.sparse_work_bytes, width=snapshot.width),
+            Stage(
+                HEAP,
+                (snapshot.cost_ns - snapshot.sparse_ns) * contention,
+                snapshot.scan_work_bytes - snapshot.sparse_work_bytes,
+                width=snapshot.width,
+            ),
         ]
         return stages, used_bytes
 
     # ---- stopping and starting the world -------------------------------------------------------------------
 
-    def _stopping_ns(self, by: P | None) -> int:
+    def _stopping_ns(self, constant: str, by: P | None) -> int:
         """How long until every other running P has stopped: the slowest of them decides."""
         w = self._w
         running = sum(p.state not in ("idle", "stw") for p in w.ps if p is not by)
         if not running:
             return 1_000
-        median, sigma = w.profile["stw_stop_ns"], w.profile["stw_stop_sigma"]
+        median, sigma = w.profile[constant], w.profile["stw_stop_sigma"]
         return max(1_000, int(median * math.exp(sigma * float(self._rng.standard_normal(running).max()))))
 
     def _pause_ns(self, constant: str) -> int:

@@ -152,6 +152,7 @@ class MarkSnapshot:
         dead_bytes, dead_objects: unreachable already; freed after the cycle.
         scan_work_bytes: heap scan work.
         cost_ns: CPU time to mark it all, on one P.
+        sparse_work_bytes, sparse_ns: the part of both that comes first, see `Footprint`.
         width: how many Ps can mark at once; None = no limit.
         spans: spans that what is reachable fills; scan_spans: with pointers.
     """
@@ -162,6 +163,8 @@ class MarkSnapshot:
     reachable_objects: int
     scan_work_bytes: float
     cost_ns: float
+    sparse_work_bytes: float
+    sparse_ns: float
     width: int | None
     spans: float
     scan_spans: float
@@ -238,6 +241,7 @@ class Heap:
         cost = self.leaked.mark_ns
         spans = self.leaked.spans
         scan_spans = self.leaked.scan_spans
+        sparse_ns = sparse_work = 0.0
         wide = bool(self.leaked.objects or self.pools)
         width = 0
         for fixed in self.fixed:
@@ -256,12 +260,14 @@ class Heap:
         for retained in self.retained.values():
             whole, half = retained.entries - retained.halved, retained.halved
             entry, halved = retained.entry, retained.halved_entry
-            work += (
-                whole * entry.scan_work_bytes + half * halved.scan_work_bytes + retained.table.scan_work_bytes
-            )
             scattered = retained.scattered / retained.entries if retained.entries else 0.0
-            cost += whole * (entry.mark_ns + scattered * entry.scattered_ns) + retained.table.mark_ns
-            cost += half * (halved.mark_ns + scattered * halved.scattered_ns)
+            work += retained.table.scan_work_bytes
+            cost += retained.table.mark_ns
+            for n, each in ((whole, entry), (half, halved)):
+                work += n * each.scan_work_bytes
+                cost += n * (each.mark_ns + scattered * each.scattered_ns)
+                sparse_ns += n * (1.0 - scattered) * each.sparse_ns
+                sparse_work += n * (1.0 - scattered) * each.sparse_work_bytes
             spans += whole * entry.spans + half * halved.spans + retained.table.spans
             scan_spans += whole * entry.scan_spans + half * halved.scan_spans
             width += retained.entries * retained.width
@@ -274,6 +280,8 @@ class Heap:
             self.reachable_objects,
             work,
             cost,
+            sparse_work,
+            sparse_ns,
             narrow,
             spans,
             scan_spans,
@@ -312,11 +320,20 @@ class Heap:
         trapped = 0.0
         for span_class, share in garbage.items():
             size_class, _, per_span = span_class
-            live = sum(r.span_classes.get(span_class, 0) * r.entries for r in self.retained.values())
+            size = SIZE_CLASS_BYTES[size_class]
+            live = groups = scattered = 0.0
+            for retained in self.retained.values():
+                objects = retained.span_classes.get(span_class, 0)
+                live += objects * retained.entries
+                if objects:
+                    groups += retained.entries
+                    scattered += objects * retained.scattered
             if live:
-                dead = share / total * garbage_bytes / SIZE_CLASS_BYTES[size_class]
-                free_of_live = (dead / (live + dead)) ** per_span
-                trapped += share / total * self.scattered_frac(span_class) * (1.0 - free_of_live)
+                dead = share / total * garbage_bytes / size
+                # An entry's objects were allocated one after another: they live and die together.
+                independent = max(1.0, per_span * groups / live)
+                free_of_live = (dead / (live + dead)) ** independent
+                trapped += share / total * (scattered / live) * (1.0 - free_of_live)
         return trapped
 
     def sweep_all(self) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from gcsim.policy.constants import PAGE_BYTES
 from gcsim.runtime.build import Builder
 from gcsim.runtime.clock import Alarm
+from gcsim.runtime.expand import expand_request
 from gcsim.runtime.goroutine import Goroutine, Worker
 from gcsim.runtime.heap import RetainedState
 from gcsim.runtime.program import Effect, Plan, Unlock
@@ -423,7 +424,8 @@ class Load:
     def _start_requests(self) -> None:
         w = self._w
         for request in w.spec.requests:
-            plan = Plan(request, w.costs, w.heap, w.seed)
+            written_out = expand_request(request, w.spec.sites, profile=w.profile, rules=w.rules, seed=w.seed)
+            plan = Plan(written_out, w.costs, w.heap, w.seed)
             self.plans.append(plan)
             self.in_flight[plan.name] = 0
             rate = plan.bytes_per_ns * plan.live_per_byte

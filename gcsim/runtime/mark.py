@@ -158,9 +158,9 @@ class MarkPhase:
         stages = self.stages
         if not stages:
             return None
-        heap = stages[-1] if stages[-1].kind == HEAP else None
         has_own = p is not None and p.id in self._found_heap
-        if heap is not None and (heap.ns <= 0.0 or (heap.width is not None and heap.active >= heap.width)):
+        heap = next((s for s in stages if s.kind == HEAP and s.ns > 0.0), None)
+        if heap is not None and heap.width is not None and heap.active >= heap.width:
             heap = None
         if assist and has_own and heap is not None:
             return heap

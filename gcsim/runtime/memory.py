@@ -28,6 +28,7 @@ _LOOK_NS = 50_000  # looks at whether new memory is touched are no closer: a few
 HEAP_GROWTH_BYTES = (
     4 << 20
 )  # derived: runtime/mheap.go mheap.grow asks for whole 4 MiB chunks (pallocChunkBytes)
+REUSE_BIAS = 0.1
 SCAVENGE_CPU_FRAC = 0.01  # derived: runtime/mgcscavenge.go scavengePercent
 
 
@@ -55,6 +56,8 @@ class Memory:
         self._resident_bytes = 0  # heap memory touched and not given back since
         self.is_faulting = True
         self.fault_ns_per_byte = profile["page_fault_ns_per_byte"]
+        self.reused_frac = 0.0  # share of what is allocated that lies in pages given back before
+        self._updated_alloc_bytes = 0
         self._watch = Alarm(world.env, self._look)
 
     @property
@@ -113,9 +116,16 @@ class Memory:
             if missing:
                 grown = -(-missing // HEAP_GROWTH_BYTES) * HEAP_GROWTH_BYTES
                 self.heap_mapped_bytes += grown
-        elif self._goals is not None:
+        else:
+            # Pages are taken by address, whether given back or not: what was given back is touched again.
+            allocated = w.heap.allocated_bytes - self._updated_alloc_bytes
+            self.heap_released_bytes -= min(self.heap_released_bytes, int(allocated * self.reused_frac))
+        if self._goals is not None:
             self._scavenge(now - self._updated_ns)
         self._updated_ns = now
+        self._updated_alloc_bytes = w.heap.allocated_bytes
+        reusable = self.heap_released_bytes + max(0, self.heap_free_bytes)
+        self.reused_frac = REUSE_BIAS * self.heap_released_bytes / reusable if reusable else 0.0
         limit = w.pacer.memory_limit_bytes
         over = self.total_bytes - limit
         if over > 0:

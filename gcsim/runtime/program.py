@@ -183,6 +183,7 @@ class Plan:
         self.heap = heap
         self._rng = stream(seed, f"requests.{spec.name}")
         self._stall_rng = stream(seed, f"stalls.{spec.name}")
+        self._alloc_rng = stream(seed, f"allocation.{spec.name}")
         self.scale = 1.0
         self._accumulated: dict[int, float] = {}
         self.garbage_classes: dict[SpanClass, float] = {}  # bytes per request of small garbage
@@ -213,6 +214,7 @@ class Plan:
         p = self.costs.profile
         self._mark_extra_ns = (p["alloc_black_ns"] + p["write_barrier_new_ns"]) * mixed.objects / requests
         self._mark_extra_ns += p["write_barrier_ns"] * sum(s.barriers for s in self.segments)
+        self.contended_frac = mixed.contended_ns / requests / self.mean_ns
         self._slow_down(self.mean_ns)
 
     def _slow_down(self, mean_ns: float) -> None:
@@ -222,7 +224,7 @@ class Plan:
         """
         pure_ns = sum(s.cpu_ns + sum(mean_of(d) for d in s.drawn_ns) for s in self.segments)
         memory_share = max(0.0, 1.0 - pure_ns / mean_ns)
-        slowdown = self.costs.mark_slowdown_frac
+        slowdown = self.costs.profile["mark_mutator_slowdown_frac"]
         self.mark_slow = 1.0 + slowdown * memory_share + self._mark_extra_ns / mean_ns
 
     def set_scale(self, scale: float) -> None:
@@ -353,7 +355,8 @@ class Plan:
             for distribution in s.drawn_ns:
                 cpu += sample(distribution, rng, n)
             cpu *= 1.0 + p["cpu_noise_frac"] * rng.standard_normal(n)
-            cpu += s.alloc_scattered_ns(self.heap, self.costs, self.scale)
+            pure = cpu
+            cpu = np.full(n, s.alloc_scattered_ns(self.heap, self.costs, self.scale))
             scaled_garbage = s.scaled_garbage if self.scale == 1.0 else s.scaled_garbage.times(self.scale)
             cpu += s.alloc_ns + s.garbage.alloc_ns + scaled_garbage.alloc_ns
             bytes_ = np.full(n, s.garbage.bytes + scaled_garbage.bytes, dtype=np.int64)
@@ -376,6 +379,7 @@ class Plan:
                 units = self._accumulate((index << 16) + number, per_request, n)
                 cpu += units * cost
                 mine.append((effect, units))
+            cpu = pure + cpu * np.exp(self.costs.alloc_sigma * self._alloc_rng.standard_normal(n))
             for effect, units in mine:
                 bytes_ = bytes_ + units * effect.unit.bytes
             effects.extend(mine)

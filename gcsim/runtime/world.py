@@ -137,6 +137,7 @@ class World:
         self.assists_enabled = spec.runtime.assists
         self.idle_workers_enabled = spec.runtime.idle_workers
         self.alive: dict[Goroutine, None] = {}
+        self.running_mutators = 0  # Ps in that state
         self.max_alloc_per_ns = 0.0
         self.refill_ahead_bytes = 0
 
@@ -158,6 +159,10 @@ class World:
             self.probe.p_interval(p, old, p.since_ns, now)
         p.since_ns = now
         p.state = state
+        if state == "mutator":
+            self.running_mutators += 1
+        elif old == "mutator":
+            self.running_mutators -= 1
         if old == "idle":
             p.limiter_event.stop(LimiterEventType.IDLE, now, self.limiter)
             self.cores.changed()
@@ -190,8 +195,13 @@ class World:
             factor = g.mark_slow
         elif self.sweep.is_active:
             factor += self.sweep.ns_per_byte * g.bytes_per_ns * g.live_per_byte
-        if self.memory.is_faulting:
-            factor += self.memory.fault_ns_per_byte * g.bytes_per_ns
+        if g.contended_frac:
+            # Costs are those beside mutators on all other Ps; markers and idle Ps leave the caches to whom they are.
+            busy_frac = (self.running_mutators - 1) / (self.procs - 1)
+            factor *= 1.0 - g.contended_frac * (1.0 - busy_frac)
+        faulting_frac = 1.0 if self.memory.is_faulting else self.memory.reused_frac
+        if faulting_frac:
+            factor += self.memory.fault_ns_per_byte * g.bytes_per_ns * faulting_frac
         return factor * self.cores.slow
 
     def charge_background(self, state: PState, ns: int) -> None:

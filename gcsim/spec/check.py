@@ -80,6 +80,7 @@ def spec_rules(spec: Mapping[str, Any], *, go_releases: Sequence[str]) -> Iterat
     yield from _known_names(spec, go_releases)
     yield from _run(spec)
     yield from _retained(spec)
+    yield from _sites(spec)
     yield from _requests(spec)
     yield from _phases(spec)
     for metric, condition in _map(spec.get("thresholds")).items():
@@ -224,6 +225,47 @@ def _requests(spec: Mapping[str, Any]) -> Iterator[Finding]:
             if size is not None and pool_size_bytes.setdefault(pool, size) != size:
                 message = f"pool {pool!r} has buffers of {pool_size_bytes[pool]} B elsewhere"
                 yield Finding((*at, "size"), message, "write the same size, or name another pool")
+
+
+# Steps that refer to a site, and the constructs that they may refer to; allocate takes what no other step does.
+_SITE_OF: dict[str, tuple[str, ...]] = {
+    "allocate": ("variable", "new", "composite", "make", "conversion", "interface_conversion"),
+    "append": ("append",),
+    "map_insert": ("make_map",),
+}
+
+
+def _sites(spec: Mapping[str, Any]) -> Iterator[Finding]:
+    yield from _duplicates("sites", spec.get("sites"), "site")
+    sites = {site["name"]: site for _, site in _maps(spec.get("sites")) if isinstance(site.get("name"), str)}
+    for index, request in _maps(spec.get("requests")):
+        for number, step in _maps(request.get("steps")):
+            kind, name = step.get("kind"), step.get("site")
+            if not isinstance(kind, str) or kind not in _SITE_OF or not isinstance(name, str):
+                continue
+            at: SpecPath = ("requests", index, "steps", number)
+            if name not in sites:
+                yield Finding((*at, "site"), f"{name!r} is no site", did_you_mean(name, sites))
+                continue
+            site = sites[name]
+            construct = site.get("construct")
+            if isinstance(construct, str) and construct not in _SITE_OF[kind]:
+                takers = [taker for taker, constructs in _SITE_OF.items() if construct in constructs]
+                remedy = f"use it in the step {takers[0]}" if takers else "write another construct"
+                yield Finding((*at, "site"), f"the site {name!r} is {construct}, not for {kind}", remedy)
+            elif kind == "allocate":
+                yield from _site_size(site, step, at)
+
+
+def _site_size(site: Mapping[str, Any], step: Mapping[str, Any], at: SpecPath) -> Iterator[Finding]:
+    known = site.get("size") is not None
+    given = step.get("size") is not None
+    if known and given:
+        message = f"the site {site['name']!r} has a size already"
+        yield Finding((*at, "size"), message, "remove one of the two")
+    elif not known and not given and step.get("size_distribution") is None:
+        message = f"the site {site['name']!r} has no size of its own"
+        yield Finding(at, message, "add size to the step")
 
 
 def _arrivals(request: Mapping[str, Any], at: SpecPath) -> Iterator[Finding]:

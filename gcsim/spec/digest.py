@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 from gcsim.spec.check import is_profile_path
 from gcsim.spec.models import Spec
+
+# Fields that came later: where they say nothing they are left out, so that older specs keep their names.
+_LATER: dict[str, Any] = {"sites": []}
+_LATER_IN_STEPS: dict[str, Any] = {"site": None}
 
 
 def canonical_json(spec: Spec) -> str:
@@ -18,9 +23,18 @@ def canonical_json(spec: Spec) -> str:
     data = spec.model_dump(mode="json")
     if is_profile_path(spec.machine.profile):
         del data["machine"]["profile"]
+    _drop(data, _LATER)
     for request in data["requests"]:
         del request["arrivals_csv"]
+        for step in request["steps"]:
+            _drop(step, _LATER_IN_STEPS)
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _drop(data: dict[str, Any], unsaid: dict[str, Any]) -> None:
+    for field, value in unsaid.items():
+        if field in data and data[field] == value:
+            del data[field]
 
 
 def spec_digest(spec: Spec) -> str:

@@ -6,6 +6,7 @@ settings that can be off accept ``off``.  Rules that span several models are in 
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
@@ -110,6 +111,63 @@ class IdleGoroutines(Model):
     )
 
 
+# ---- where it allocates ------------------------------------------------------------------------------------
+
+Construct = Literal[
+    "variable", "new", "composite", "make", "make_map", "append", "conversion", "interface_conversion"
+]
+Flow = Literal[
+    "returned",
+    "global",
+    "stored_in_argument",
+    "copied",
+    "closure_local",
+    "closure_returned",
+    "goroutine",
+    "defer",
+    "channel",
+    "map_value",
+    "interface_escaping",
+    "interface_local",
+    "container_local",
+    "argument_not_retained",
+    "argument_to_unknown_function",
+    "method_value_returned",
+    "outlives_loop_iteration",
+]
+
+
+with warnings.catch_warnings():
+    # The compiler's word is wanted here; pydantic's deprecated method of this name, which it hides, is not.
+    warnings.filterwarnings("ignore", 'Field name "construct"')
+
+    class AllocationSite(Model):
+        """A place in the program that allocates: on the stack or in the heap, as the release's compiler decides."""
+
+        name: Name = Field(description="what steps call it")
+        construct: Construct = Field(  # type: ignore[assignment]  # pydantic's own is deprecated
+            description="what allocates: a variable whose address is taken, new, &T{} (composite), make of a slice, "
+            "make of a map, append, string to bytes (conversion), a value put into an interface"
+        )
+        size: Bytes | None = Field(default=None, description="bytes, as far as the compiler knows them")
+        constant_size: Bool = Field(default=True, description="make: the size is a constant")
+        pointer_words: Count = Field(default=0, description="words up to the last pointer; 0 = pointer-free")
+        flows: tuple[Flow, ...] = Field(
+            default=(),
+            max_length=100,
+            description="what happens to its address; none: only used in the function",
+        )
+        escapes: Bool | None = Field(
+            default=None, description="what a compiler said about it (-gcflags=-m), instead of the rules"
+        )
+        where: str = Field(default="", description="file and line, and the compiler's words, for people")
+
+        @model_validator(mode="after")
+        def _fits(self) -> Self:
+            _check_pointers(self.size, self.pointer_words)
+            return self
+
+
 # ---- what a request does -----------------------------------------------------------------------------------
 
 
@@ -148,12 +206,60 @@ class AllocateStep(Model):
         default="slice", description="how the objects hang together; slice: all found at once"
     )
     scaled: Bool = Field(default=True, description="count follows the phase's garbage_scale")
+    site: Name | None = Field(
+        default=None,
+        description="allocation site: decides stack or heap, and size and pointer_words where it has them",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        _exactly_one(self, "size", "size_distribution")
+        if self.site is None:
+            _exactly_one(self, "size", "size_distribution")
+        elif self.size_distribution is not None:
+            remedy = "write size, or remove site"
+            raise fault("a site's objects are of one size", remedy, at="size_distribution")
         _check_pointers(self.size, self.pointer_words)
         return self
+
+
+class AppendStep(Model):
+    """Fill a slice by append: arrays that it outgrows are garbage, the last one lives on."""
+
+    kind: Literal["append"] = "append"
+    count: Amount = Field(default=1.0, description="slices per request; a fraction is rounded at random")
+    elements: Annotated[Count, Field(ge=1)] = Field(description="elements of each in the end")
+    element_size: Bytes = Field(gt=0, description="bytes of an element")
+    pointer_words: Count = Field(default=0, description="words of an element up to its last pointer")
+    hint: Count = Field(default=0, description="capacity it is made with")
+    chunk: Annotated[Count, Field(ge=1)] = Field(default=1, description="elements appended at a time")
+    lifetime: Literal["request", "temporary"] | TimeDistribution = Field(
+        default="request", description="of the last array: as in allocate"
+    )
+    site: Name | None = Field(default=None, description="allocation site (append); none: it escapes")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _check_pointers(self.element_size, self.pointer_words)
+        return self
+
+
+class MapInsertStep(Model):
+    """Make a map and insert keys: what it outgrows is garbage, what it has in the end lives on."""
+
+    kind: Literal["map_insert"] = "map_insert"
+    count: Amount = Field(default=1.0, description="maps per request; a fraction is rounded at random")
+    keys: Annotated[Count, Field(le=10_000_000)] = Field(description="different keys inserted into each")
+    hint: Annotated[Count, Field(le=10_000_000)] = Field(default=0, description="size given to make")
+    key_size: Bytes = Field(description="bytes of a key; above 128 it is an object of its own")
+    value_size: Bytes = Field(description="bytes of a value; above 128 it is an object of its own")
+    key_pointers: Bool = Field(default=False, description="keys contain pointers (strings do)")
+    value_pointers: Bool = Field(
+        default=False, description="values contain pointers; a map with none is not scanned"
+    )
+    lifetime: Literal["request", "temporary"] | TimeDistribution = Field(
+        default="request", description="of what it has in the end: as in allocate"
+    )
+    site: Name | None = Field(default=None, description="allocation site (make_map); none: it escapes")
 
 
 class BlockStep(Model):
@@ -268,6 +374,8 @@ class GCStep(Model):
 Step = Annotated[
     CpuStep
     | AllocateStep
+    | AppendStep
+    | MapInsertStep
     | BlockStep
     | SyscallStep
     | LockStep
@@ -430,6 +538,9 @@ class Spec(Model):
     )
     retained: tuple[RetainedSet, ...] = Field(
         default=(), max_length=1000, description="what the program keeps"
+    )
+    sites: tuple[AllocationSite, ...] = Field(
+        default=(), max_length=100_000, description="where it allocates: stack or heap (`gcsim escape`)"
     )
     requests: tuple[RequestClass, ...] = Field(default=(), max_length=1000, description="what it does")
     phases: tuple[Phase, ...] = Field(default=(), max_length=10_000, description="change over time")

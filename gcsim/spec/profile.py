@@ -12,7 +12,6 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gcsim.errors import Problem, SpecError
@@ -30,6 +29,8 @@ CONSTANTS: dict[str, str] = {
     "alloc_scattered_ns": "extra per object of a set's entry built in place of another: cold slots all over the heap",
     "alloc_large_ns": "large-object path: span allocation, per object",
     "alloc_large_ns_per_byte": "zeroing of a large object in memory used before, per byte; fresh memory is not zeroed",
+    "alloc_sigma": "log-normal spread of the time that a request's allocations take; their costs are medians",
+    "alloc_contended_sigma": "the same in addition (in quadrature) when several Ps allocate",
     "memory_contention_frac": "how much dearer the per-byte part of allocation gets when several Ps allocate",
     "page_fault_ns_per_byte": "first touch of memory fresh from the operating system, per byte",
     "touch_ns_per_byte": "writing to a pooled buffer that is in the cache, per byte",
@@ -47,18 +48,19 @@ CONSTANTS: dict[str, str] = {
     "mark_scattered_group_ns": "extra for the first object of each group of a scattered entry: misses on object and span",
     "mark_scan_ns_per_byte": "scanning pointer words beyond the first 128 bytes of an object",
     "mark_contention_frac": "how much dearer marking gets when other Ps run beside it",
+    "mark_sigma": "log-normal spread of what marking costs from cycle to cycle; its costs are medians",
     "mark_globals_ns_per_byte": "scanning data and bss, per byte",
     "mark_fixed_ns": "start and end of a mark phase: root preparation, ragged barrier, flushes",
     "mark_stack_ns": "scanning one goroutine's stack, without frames",
     "mark_stack_ns_per_byte": "per byte of live frames",
     "dense_scan_frac": "share of small fan-out objects in allocation order that Green Tea scans a whole span at once, "
     "counting whole objects as scan work",
-    "dense_scan_scattered_objects": "that share in a group of n objects replaced at random is n / (n + this)",
+    "mark_sparse_factor": "how much dearer an object is that Green Tea meets alone in its span than one of a span "
+    "scanned as a whole",
     "stack_copy_ns": "one doubling of a goroutine's stack, without the bytes copied",
     "stack_copy_ns_per_byte": "the same per byte of the old stack",
     "assist_overhead_ns": "entering and leaving a mark assist",
     "mark_mutator_slowdown_frac": "how much slower the allocating part of mutators runs while a cycle marks: cold caches",
-    "mark_mutator_contention_frac": "the same in addition where other Ps mark meanwhile: shared cache, memory bandwidth",
     "sweep_page_ns": "sweeping a one-page span, a mean of dead, mixed and live ones",
     "context_switch_ns": "schedule and execute another goroutine on the same P",
     "goroutine_start_ns": "newproc: starting a goroutine",
@@ -70,7 +72,8 @@ CONSTANTS: dict[str, str] = {
     "netpoll_granularity_ns": "epoll_wait sleeps in steps of so much",
     "netpoll_late_ns": "how much later than asked epoll_wait returns",
     "spin_ns": "an M looks for work so long before it gives up its P",
-    "stw_stop_ns": "median time until one running P has stopped (signal, safe point)",
+    "stw_stop_ns": "median time until one running P has stopped for sweep termination (signal, safe point)",
+    "stw_stop_mark_term_ns": "the same for mark termination, whose ragged barrier has just interrupted every P",
     "stw_stop_sigma": "log-normal spread of that time",
     "stw_sweep_term_ns": "work in the sweep-termination pause once stopped",
     "stw_mark_term_ns": "work in the mark-termination pause once stopped",
@@ -191,15 +194,32 @@ def load_profile(name_or_path: str, go_release: str = "1.27") -> MachineProfile:
                 ),
             )
         )
+    return parse_profile(text, shown=name_or_path)
+
+
+def parse_profile(text: str, *, shown: str = "") -> MachineProfile:
+    """A machine profile from YAML text, wherever that came from.
+
+    Args:
+        shown: what error messages call it.
+    Raises:
+        SpecError: it is not a valid one.
+    """
+    from gcsim.spec.yaml_text import read_yaml  # here: it imports `check`, which imports this module
+
     try:
-        return MachineProfile.model_validate(yaml.safe_load(text))
-    except (ValidationError, yaml.YAMLError) as error:
+        # Read like a spec: no tags, and aliases that expand to too much are refused.
+        document = read_yaml(text, at=("machine", "profile"))
+        if document.problems:
+            raise SpecError(document.problems)
+        return MachineProfile.model_validate(document.data)
+    except ValidationError as error:
         raise SpecError(
             (
                 Problem(
                     "$.machine.profile",
                     None,
-                    repr(name_or_path),
+                    repr(shown) if shown else "",
                     f"not a machine profile: {error}",
                     "see a shipped one",
                 ),

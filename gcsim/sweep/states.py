@@ -14,7 +14,7 @@ from gcsim.datasets.thresholds import check_thresholds
 from gcsim.errors import GcsimError
 from gcsim.spec.digest import run_digest
 from gcsim.spec.models import Spec
-from gcsim.spec.profile import load_profile
+from gcsim.spec.profile import MachineProfile, load_profile
 from gcsim.version import ENGINE_VERSION
 
 
@@ -115,14 +115,25 @@ class NewRun:
     profile_yaml: str | None = None
 
     @classmethod
-    def of(cls, spec: Spec, *, id: str | None = None, **fields: Any) -> Self:  # noqa: A002 - a run's id
+    def of(
+        cls,
+        spec: Spec,
+        *,
+        id: str | None = None,  # noqa: A002 - a run's id
+        profile: MachineProfile | None = None,
+        **fields: Any,
+    ) -> Self:
         """The run of a spec, everything checked that only the whole can tell: thresholds, machine profile.
+
+        Args:
+            profile: instead of the one that the spec names; its text has to come as `profile_yaml` too.
 
         Raises:
             SpecError: a threshold names no metric, or there is no such profile.
         """
         check_thresholds(spec)
-        profile = load_profile(spec.machine.profile, spec.runtime.go)
+        if profile is None:
+            profile = load_profile(spec.machine.profile, spec.runtime.go)
         return cls(
             id=id if id is not None else f"run-{secrets.token_hex(10)}",
             name=spec.name,

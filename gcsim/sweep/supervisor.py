@@ -228,6 +228,12 @@ class Supervisor:
                 self._changed.wait(left)
         return True
 
+    def hurry(self) -> None:
+        """End a drain that goes on; `stop` has to follow."""
+        self._stopping.set()
+        with self._changed:
+            self._changed.notify_all()
+
     def stop(self) -> None:
         """End the workers now.  What they were at is queued again, and does not count as lost."""
         self._stopping.set()

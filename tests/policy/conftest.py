@@ -15,8 +15,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for path in vector_files.all_files():
         if path in vector_files.REPLAYED:
             outcome = f"{vector_files.REPLAYED[path]:6} records"
-        elif vector_files.is_not_yet_supported(path):
-            outcome = "not yet supported"
         else:
             outcome = "not replayed"
         terminalreporter.write_line(f"{outcome:>17}  {path.parent.name}/{path.name}")

@@ -8,19 +8,9 @@ from pathlib import Path
 from tests.policy import vector_files
 
 
-def test_every_file_is_claimed_or_known_to_be_unsupported() -> None:
-    unclaimed = [
-        str(path)
-        for path in vector_files.all_files()
-        if vector_files.kind_of(path) is None and not vector_files.is_not_yet_supported(path)
-    ]
-    assert unclaimed == []
-
-
-def test_the_project_itself_carries_no_unsupported_file() -> None:
-    carried = [path for path in vector_files.all_files() if path.parent == vector_files.folders()[0]]
-    assert carried
-    assert [path.name for path in carried if vector_files.is_not_yet_supported(path)] == []
+def test_every_file_is_claimed() -> None:
+    assert [path for path in vector_files.all_files() if path.parent == vector_files.folders()[0]]
+    assert [str(path) for path in vector_files.all_files() if vector_files.kind_of(path) is None] == []
 
 
 def test_every_claimed_kind_is_replayed_by_a_test_and_has_a_file() -> None:

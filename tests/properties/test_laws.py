@@ -103,3 +103,41 @@ def test_doubling_gogc_halves_collections_and_doubles_the_overhead(
             assert high.overhead_frac / 2 == pytest.approx(low.overhead_frac, rel=0.25)
             growth = high.overhead_bytes / low.overhead_bytes
             assert low.cycles / high.cycles == pytest.approx(growth, rel=0.35)
+
+
+def limited(spec: Spec, limit_bytes: int | None) -> Spec:
+    runtime = spec.runtime.model_copy(update={"gomemlimit": limit_bytes})
+    return spec.model_copy(update={"runtime": runtime})
+
+
+@settings(
+    max_examples=4,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=[Phase.generate],
+)
+@given(
+    procs=st.sampled_from([1, 2]),
+    cpu_ns=st.integers(20_000, 60_000),
+    size=st.sampled_from([2048, 4096]),
+    entries=st.integers(20_000, 40_000),
+)
+def test_a_tighter_memory_limit_collects_no_less_and_grows_no_more(
+    procs: int, cpu_ns: int, size: int, entries: int
+) -> None:
+    """Limits from well above what GOGC wants down to a tenth of it; where none of two binds, a tenth is chance."""
+    spec = steady(procs=procs, workers=procs, cpu_ns=cpu_ns, size=size, entries=entries, gogc=200)
+    free = outcome(spec)
+    wanted = free.live_bytes + free.overhead_bytes
+    outcomes = [free]
+    for share in (2.0, 0.5, 0.1):
+        # besides heap and stacks the limit covers what the runtime needs for itself: a few MiB
+        limit = int(free.live_bytes + share * free.overhead_bytes) + (16 << 20)
+        outcomes.append(outcome(limited(spec, limit)))
+    for looser, tighter in itertools.pairwise(outcomes):
+        assert tighter.cycles >= 0.9 * looser.cycles - 1
+        loose_goal, tight_goal = (o.live_bytes + o.overhead_bytes for o in (looser, tighter))
+        assert tight_goal <= loose_goal * 1.1
+    assert outcomes[-1].live_bytes + outcomes[-1].overhead_bytes < 0.8 * wanted
+    assert outcomes[-1].cycles > 1.5 * free.cycles

@@ -44,6 +44,15 @@ def test_run_id_is_stable() -> None:
     assert list(json.loads(canonical_json(SPEC))) == sorted(json.loads(canonical_json(SPEC)))
 
 
+def test_older_specs_keep_their_names() -> None:
+    """What came later and is not used does not enter: recorded before allocation sites were part of a spec."""
+    with_step = parse_spec(TEXT.replace("[{cpu: 10us}]", "[{allocate: {size: 8}}]"))
+    assert spec_digest(SPEC) == "e763c076cef74180a18aba5c7935aef1d47ab9922518af3f7b13effc462423c3"
+    assert spec_digest(with_step) == "f8dfe3508c47cf4c84b9b50aa62586940084885ce24d24e8dec23c298170db49"
+    with_site = parse_spec(TEXT + "sites: [{name: a, construct: new, size: 8}]\n")
+    assert spec_digest(with_site) != spec_digest(SPEC)
+
+
 def test_names_of_files_do_not_enter_but_their_contents_do(tmp_path: Path) -> None:
     def recorded(folder: str, csv_name: str, times: str, profile: str) -> str:
         (tmp_path / folder).mkdir()

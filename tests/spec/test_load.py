@@ -34,6 +34,36 @@ def problems(text: str) -> tuple[Problem, ...]:
 
 # text -> (path, line, part of the value, part of the message, part of the remedy)
 BAD: dict[str, tuple[str, tuple[str, int | None, str, str, str]]] = {
+    # allocation sites
+    "site": (
+        LOOP + "  - allocate: {site: bufer}\nsites: [{name: buffer, construct: make, size: 1KiB}]",
+        ("$.requests[0].steps[0].allocate.site", 5, "", "'bufer' is no site", "did you mean buffer"),
+    ),
+    "site construct": (
+        LOOP
+        + "  - append: {elements: 1, element_size: 8, site: b}\nsites: [{name: b, construct: new, size: 8}]",
+        ("$.requests[0].steps[0].append.site", 5, "", "is new, not for append", "in the step allocate"),
+    ),
+    "site sizes": (
+        LOOP + "  - allocate: {site: b, size: 8}\nsites: [{name: b, construct: new, size: 8}]",
+        ("$.requests[0].steps[0].allocate.size", 5, "", "has a size already", "remove one"),
+    ),
+    "site without size": (
+        LOOP + "  - allocate: {site: b}\nsites: [{name: b, construct: make, constant_size: false}]",
+        ("$.requests[0].steps[0].allocate", 5, "", "no size of its own", "add size"),
+    ),
+    "two sites": (
+        HEAD + "sites:\n- {name: b, construct: new, size: 8}\n- {name: b, construct: new, size: 8}",
+        ("$.sites[1].name", 4, "", "b names site 0 too", "a name of its own"),
+    ),
+    "site pointers": (
+        HEAD + "sites:\n- {name: b, construct: new, size: 8, pointer_words: 2}",
+        ("$.sites[0].pointer_words", 3, "", "2 pointer words need 16 B", "at most 1"),
+    ),
+    "flow": (
+        HEAD + "sites:\n- {name: b, construct: new, flows: [leaves]}",
+        ("$.sites[0].flows[0]", 3, "leaves", "", "returned"),
+    ),
     # numbers
     "below": (
         HEAD + "runtime:\n  gogc: -5",
@@ -493,6 +523,20 @@ SHORT = {
         "kind": "allocate",
         "size_distribution": {"kind": "choice", "values": [1024, 64]},
         "lifetime": {"kind": "constant", "mean": 5_000_000},
+    },
+    "append: {elements: 1000, element_size: 24B, pointer_words: 1, hint: 10}": {
+        "kind": "append",
+        "elements": 1000,
+        "element_size": 24,
+        "pointer_words": 1,
+        "hint": 10,
+    },
+    "map_insert: {keys: 100, key_size: 16, value_size: 8, key_pointers: true}": {
+        "kind": "map_insert",
+        "keys": 100,
+        "key_size": 16,
+        "value_size": 8,
+        "key_pointers": True,
     },
     "block: 1ms": {"kind": "block", "ns": 1_000_000},
     "syscall: {distribution: {kind: uniform, low: 1us, high: 2us}}": {

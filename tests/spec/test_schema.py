@@ -60,7 +60,8 @@ BEYOND = {
     "weights", "no weight", "uniform", "no arrivals", "two loops", "no times", "stray times", "rate of a recording",
     "order", "warm-up", "warm-up of the default", "rows", "quota", "too much", "bound", "profile", "files",
     "profile file", "huge size", "huge time", "duplicate", "deep duplicate", "tag", "python tag", "no YAML", "tab",
-    "two documents", "empty", "nan",
+    "two documents", "empty", "nan", "site", "site construct", "site sizes", "site without size", "two sites",
+    "site pointers",
 }  # fmt: skip
 
 

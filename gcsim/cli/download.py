@@ -1,0 +1,27 @@
+"""`gcsim download`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gcsim.cli.remote import connect, server_options
+
+
+@click.command("download")
+@click.argument("name", metavar="RUN_ID")
+@server_options
+@click.option("--out", type=click.Path(path_type=Path), help="Directory to make. [default: runs/<dataset>]")
+def command(name: str, out: Path | None, **server: Any) -> None:
+    """Download the result of RUN_ID (or of datasets/ID) from a server.
+
+    A broken connection is taken up where it was; the directory appears when its SHA-256 is right.
+    """
+    with connect(**server) as client:
+        if out is None:
+            dataset = name if name.startswith("datasets/") else client.run(name).message.dataset
+            out = Path("runs") / (dataset.removeprefix("datasets/") or name)
+        result = client.download(name, out)
+    click.echo(f"run directory: {result.path}", err=True)

@@ -1,0 +1,72 @@
+"""Options that `fit` and `whatif` share: what a log ran under, where it does not say itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import click
+
+from gcsim.fit.logs import Gogc, Settings, release_of
+from gcsim.units import parse_bytes
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def log_options(function: F) -> F:
+    """--go, --cores and, named by the caller's own signature, --gogc and --gomemlimit of the log."""
+    for option in (
+        click.option(
+            "--cores", type=click.IntRange(1, 1024), help="CPUs of the machine. [default: from the pauses]"
+        ),
+        click.option(
+            "--gomemlimit", metavar="SIZE", help="GOMEMLIMIT that the log ran under. [default: off]"
+        ),
+        click.option("--gogc", metavar="PERCENT", help="GOGC that the log ran under. [default: inferred]"),
+        click.option(
+            "--go", metavar="RELEASE", help="Go release of the log, such as 1.25. [default: a guess]"
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def log_settings(go: str | None, gogc: str | None, gomemlimit: str | None) -> Settings:
+    """The options as settings."""
+    return Settings(
+        go=None if go is None else release_of(go),
+        gogc=None if gogc is None else parse_gogc(gogc, "--gogc"),
+        gomemlimit_bytes=None if gomemlimit is None else parse_limit(gomemlimit, "--gomemlimit"),
+    )
+
+
+def parse_gogc(text: str, option: str) -> Gogc:
+    """A percentage or off."""
+    if text.strip() == "off":
+        return "off"
+    if not text.strip().isdigit():
+        raise click.BadParameter(
+            f"{text!r} is no GOGC; write a percentage such as 100, or off", param_hint=option
+        )
+    return int(text)
+
+
+def parse_limit(text: str, option: str) -> int | Literal["off"]:
+    """A size or off."""
+    if text.strip() == "off":
+        return "off"
+    try:
+        size = parse_bytes(text.strip())
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from error
+    size = int(size) if isinstance(size, int | float | str) else 0
+    if size < 1:
+        raise click.BadParameter(
+            f"{text!r} is no limit; write a size such as 512MiB, or off", param_hint=option
+        )
+    return size
+
+
+def parse_list(text: str | None) -> list[str]:
+    """The parts of a comma-separated list."""
+    return [part.strip() for part in (text or "").split(",") if part.strip()]

@@ -1,0 +1,3 @@
+module gcsim/workload
+
+go 1.21

@@ -1,0 +1,323 @@
+"""From a log to a fitted service: first guesses in closed form, then a simulation brought to the log's figures.
+
+Guesses alone would be biased: a simulated cycle has delays (waking, stopping, preempting) that no formula has.  So the
+service is simulated under the log's own settings, measured as the log was (`moments`), and each parameter moved by what
+is missing; a few rounds are enough, since each parameter has its own figure.
+
+    figure of the log                             parameter
+    allocation between cycles                     CPU per request (closed loop) or requests per second (open)
+    allocation while marking / between cycles     slowdown of the program beside marking
+    marked less allocated meanwhile               retained set
+    CPU of marking per cycle                      cost of marking
+    clocks of the two pauses                      stopping the world, work of sweep termination
+    goal over marked                              stacks and globals (or GOGC, where it is not known)
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from gcsim.errors import Problem, SpecError
+from gcsim.fit.logs import Gogc, Log, Observed, Settings
+from gcsim.fit.moments import Cycle, Estimate, Moments, moments, of_log, settled_from
+from gcsim.fit.service import REQUEST_CPU_NS, SCANNABLE_FRAC, Service
+from gcsim.fit.simulation import run_service
+from gcsim.policy.constants import DEFAULT_HEAP_MINIMUM_BYTES
+from gcsim.units import MIB, S
+
+ROUNDS = 5
+FIT_CYCLES = 30  # simulated cycles per round
+# assumed: less than this of the P time of marking in idle workers is a program with work for every P
+BUSY_IDLE_SHARE = 0.1
+MIN_FIT_NS, MAX_FIT_NS = 200_000_000, 60 * S
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A fitted service and how sure it is.
+
+    Attributes:
+        observed: the log's figures over its settled cycles.
+        simulated: the same of the last simulation, to compare.
+        roots: stacks and globals together, bytes, from goal and marked; None where the goal does not show them.
+        notes: what was assumed or inferred, for people.
+    """
+
+    log: Log
+    service: Service
+    observed: Moments
+    simulated: Moments
+    roots: Estimate | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """For the profile's constants."""
+        return self.log.name
+
+
+def fit(log: Log, *, override: Settings | None = None, cores: int | None = None) -> Fit:
+    """Fit a service to a log.
+
+    Args:
+        override: settings that are known better than the log says.
+        cores: CPUs of the machine; default as the log's pauses show, at least as many as Ps where they do not.
+    Raises:
+        SpecError: a setting can be neither read nor inferred, or the log has too little.
+    """
+    notes: list[str] = []
+    all_runs = [[of_log(c) for c in process.cycles] for process in log.processes]
+    runs = [
+        run[settled_from(run, process.load_from) :]
+        for run, process in zip(all_runs, log.processes, strict=True)
+        if len(run) - settled_from(run, process.load_from) >= 2
+    ]
+    try:
+        seen = moments(runs)
+    except ValueError as error:
+        raise SpecError(
+            [Problem(log.name, message=str(error), remedy="give a log with more cycles in a row")],
+            source="trace",
+        ) from error
+    settings = _settings(log, runs, override or Settings(), notes)
+    assert settings.go
+    assert settings.gogc is not None
+    assert settings.gomaxprocs
+    assert settings.gomemlimit_bytes
+    roots = _roots(runs, settings)
+    stacks, globals_ = _split_roots(log, roots)
+    scannable = _scannable(log, seen)
+    if scannable is None:
+        notes.append(
+            f"scannable share of the heap assumed: {SCANNABLE_FRAC:.0%} (gcpacertrace would show it)"
+        )
+    load: Literal["closed", "open"] = "closed" if seen.idle_share.value < BUSY_IDLE_SHARE else "open"
+    procs = settings.gomaxprocs
+    busy = procs if load == "closed" else max(0.02, procs * (1 - seen.gc_share.value - seen.idle_share.value))
+    rate = max(seen.alloc_per_ns.value, 1e-9)
+    request_bytes = max(64.0, rate * REQUEST_CPU_NS / busy)
+    service = Service(
+        name=_spec_name(log.name),
+        go=settings.go,
+        gomaxprocs=procs,
+        cores=cores or _cores(log, procs),
+        gogc=settings.gogc,
+        gomemlimit_bytes=settings.gomemlimit_bytes,
+        load=load,
+        request_bytes=request_bytes,
+        request_cpu_ns=REQUEST_CPU_NS,
+        rate_per_s=rate * S / request_bytes,
+        live_bytes=max(0.0, seen.live_bytes.value),
+        scannable_frac=SCANNABLE_FRAC if scannable is None else scannable,
+        stacks_bytes=stacks,
+        globals_bytes=globals_,
+        object_bytes=512 if request_bytes > 4096 else 64,
+    )
+    service, simulated = _refine(service, seen, busy)
+    return Fit(log=log, service=service, observed=seen, simulated=simulated, roots=roots, notes=tuple(notes))
+
+
+# ---- settings ------------------------------------------------------------------------------------------------
+
+
+def _settings(log: Log, runs: Sequence[Sequence[Cycle]], override: Settings, notes: list[str]) -> Settings:
+    last = runs[0][-1]
+    go = override.go or log.settings.go
+    if go is None:
+        go = "1.19" if log.cycles[0].line.stacks_bytes is None else "1.27"
+        notes.append(f"Go release assumed: {go} (--go)")
+    limit = override.gomemlimit_bytes or log.settings.gomemlimit_bytes
+    gogc = override.gogc if override.gogc is not None else log.settings.gogc
+    if gogc is None:
+        gogc = infer_gogc(log.cycles)
+        if gogc is None:
+            raise SpecError(
+                [
+                    Problem(
+                        log.name,
+                        message="the goals do not follow from what was marked by one GOGC",
+                        remedy="give --gogc and, if the service has a limit, --gomemlimit",
+                    )
+                ],
+                source="trace",
+            )
+        notes.append(f"GOGC inferred from goal and marked heap: {gogc}")
+    if limit is None:
+        limit = "off"
+        notes.append("GOMEMLIMIT assumed: off (--gomemlimit)")
+    return Settings(
+        go=go, gogc=gogc, gomemlimit_bytes=limit, gomaxprocs=override.gomaxprocs or last.gomaxprocs
+    )
+
+
+def infer_gogc(cycles: Sequence[Observed]) -> int | None:
+    """GOGC from each goal and what the cycle before had marked; None where no one value explains them.
+
+    A goal is marked + (marked + stacks + globals) * GOGC / 100, and no less than 4 MiB * GOGC / 100.
+    """
+    ratios, floors = list[float](), list[float]()
+    for a, b in itertools.pairwise(cycles):
+        if not b.follows:
+            continue
+        marked, goal = a.line.heap_marked_bytes.middle, b.line.heap_goal_bytes.middle
+        roots = sum(i.middle for i in (a.line.stacks_bytes, a.line.globals_bytes) if i is not None)
+        exact = b.pacer
+        if exact is not None and exact.stack_scan_work_bytes is not None:
+            roots = exact.stack_scan_work_bytes + (exact.globals_scan_work_bytes or 0)
+        base = marked + roots
+        ratios.append(100 * (goal - marked) / base)
+        floors.append(100 * (b.line.heap_goal_bytes.low / DEFAULT_HEAP_MINIMUM_BYTES))
+    if not ratios:
+        return None
+    middle = statistics.median(ratios)
+    goals = {c.line.heap_goal_bytes.low for c in cycles[1:]}
+    if len(goals) <= 2 and max(goals) <= 16 * MIB and statistics.median(floors) > middle * 0.5 and middle > 0:
+        # The goal stays at the heap minimum, which is 4 MiB for GOGC=100.
+        return round(statistics.median(floors))
+    if middle <= 0:
+        return None
+    spread = statistics.median(abs(r - middle) for r in ratios)
+    if spread > 0.15 * middle + 5:
+        return None
+    # People write round numbers.
+    step = 50 if middle >= 300 else 25 if middle >= 120 else 10 if middle >= 75 else 5
+    return max(1, step * round(middle / step))
+
+
+def _roots(runs: Sequence[Sequence[Cycle]], settings: Settings) -> Estimate | None:
+    """Stacks and globals from goal and marked heap.  None: GOGC is off, a limit or the heap minimum set the goal."""
+    if settings.gogc == "off" or settings.gomemlimit_bytes != "off":
+        return None
+    gogc: Gogc | None = settings.gogc
+    assert isinstance(gogc, int)
+    if gogc == 0:
+        return None
+    floor = DEFAULT_HEAP_MINIMUM_BYTES * gogc / 100
+    values = [
+        (b.heap_goal_bytes - a.heap_marked_bytes) * 100 / gogc - a.heap_marked_bytes
+        for run in runs
+        for a, b in itertools.pairwise(run)
+        if b.follows and b.heap_goal_bytes > floor + 1.5 * MIB
+    ]
+    if len(values) < 3:
+        return None
+    values.sort()
+    cut = len(values) // 10
+    kept = values[cut : len(values) - cut]
+    error = statistics.stdev(kept) / math.sqrt(len(kept)) if len(kept) > 1 else float(MIB)
+    return Estimate(statistics.fmean(kept), error)
+
+
+def _split_roots(log: Log, roots: Estimate | None) -> tuple[float, float]:
+    """Stacks and globals, bytes: exact from gcpacertrace, else by goal within what gctrace prints."""
+    exact = [
+        c.pacer for c in log.cycles if c.pacer is not None and c.pacer.globals_scan_work_bytes is not None
+    ]
+    if exact:
+        stacks = statistics.median(float(p.stack_scan_work_bytes or 0) for p in exact)
+        return stacks, statistics.median(float(p.globals_scan_work_bytes or 0) for p in exact)
+    lines = [c.line for c in log.cycles]
+    last = lines[-1]
+    if last.globals_bytes is None or last.stacks_bytes is None:
+        return 0.0, 256.0 * 1024
+    # 0 MB is most often a few hundred KiB of either.
+    guess = [float(i.low) if i.low else 0.25 * MIB for i in (last.stacks_bytes, last.globals_bytes)]
+    if roots is None:
+        return guess[0], guess[1]
+    stacks = statistics.median(line.stacks_bytes.low for line in lines if line.stacks_bytes is not None)
+    rest = roots.value - guess[1]
+    # 1.19 to 1.21 print stacks allocated, of which the goal counts what was scanned.
+    high = stacks + MIB
+    return min(max(rest, 0.0), high), guess[1]
+
+
+def _scannable(log: Log, seen: Moments) -> float | None:
+    exact = [c.pacer.heap_scan_work_bytes for c in log.cycles if c.pacer is not None]
+    if not exact or seen.live_bytes.value <= 0:
+        return None
+    return min(1.0, max(0.02, statistics.median(exact) / seen.live_bytes.value))
+
+
+def _cores(log: Log, procs: int) -> int:
+    """CPUs: pauses are charged wall x min(Ps, CPUs)."""
+    ratios = [
+        c.line.sweep_term_cpu_ns.middle / c.line.sweep_term_ns.middle
+        for c in log.cycles
+        if c.line.sweep_term_ns.low > 0
+    ]
+    charged = round(statistics.median(ratios)) if ratios else procs
+    return min(charged, procs) if 0 < charged < procs else procs
+
+
+def _spec_name(name: str) -> str:
+    kept = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")
+    return (kept if kept[:1].isalpha() else f"log-{kept}").strip("-")[:60]
+
+
+# ---- bringing the simulation to the log ------------------------------------------------------------------------
+
+
+def fit_duration_ns(seen: Moments, service: Service) -> int:
+    """Simulated time of about `FIT_CYCLES` cycles."""
+    percent = service.gogc if isinstance(service.gogc, int) else 100
+    room = max(4 * MIB * percent / 100, (seen.live_bytes.value + service.stacks_bytes) * percent / 100)
+    return int(min(MAX_FIT_NS, max(MIN_FIT_NS, FIT_CYCLES * room / seen.alloc_per_ns.value)))
+
+
+def measure(service: Service, *, duration_ns: int, seed: int = 1) -> Moments | None:
+    """Moments of the service under its own settings; None where it has too few cycles in that time."""
+    done = run_service(service.spec(duration_ns=duration_ns, seed=seed), service.profile("fit"))
+    cycles = done.cycles[settled_from(done.cycles, done.load_from) :]
+    try:
+        return moments([cycles], rounded=False)
+    except ValueError:
+        return None
+
+
+def _refine(service: Service, seen: Moments, busy: float) -> tuple[Service, Moments]:
+    duration = fit_duration_ns(seen, service)
+    got = measure(service, duration_ns=duration)
+    for _ in range(ROUNDS):
+        if got is None:
+            duration = min(MAX_FIT_NS, 2 * duration)
+            if duration == MAX_FIT_NS:
+                break
+        else:
+            service = _step(service, seen, got, busy)
+        got = measure(service, duration_ns=duration)
+    return service, got if got is not None else seen
+
+
+def _step(service: Service, seen: Moments, got: Moments, busy: float) -> Service:
+    """Move every parameter by what its figure lacks."""
+    changes: dict[str, float] = {}
+    speed = got.alloc_per_ns.value / seen.alloc_per_ns.value
+    if service.load == "closed":
+        changes["request_cpu_ns"] = service.request_cpu_ns * speed
+    else:
+        changes["rate_per_s"] = service.rate_per_s / speed
+    changes["live_bytes"] = max(0.0, service.live_bytes + seen.live_bytes.value - got.live_bytes.value)
+    changes["mark_factor"] = service.mark_factor * _bounded(seen.mark_cpu_ns.value, got.mark_cpu_ns.value)
+    seen_slow = seen.mark_alloc_per_ns.value / seen.alloc_per_ns.value
+    got_slow = got.mark_alloc_per_ns.value / got.alloc_per_ns.value
+    share = service.slowdown_share()
+    if service.load == "closed" and seen_slow > 0 and got_slow > 0 and share > 0:
+        now = 1 + share * service.slowdown_factor
+        wanted = now * _bounded(got_slow, seen_slow)
+        changes["slowdown_factor"] = min(200.0, max(0.0, (wanted - 1) / share))
+    changes["stop_factor"] = service.stop_factor * _bounded(seen.mark_term_ns.value, got.mark_term_ns.value)
+    changes["sweep_term_factor"] = max(0.05, service.sweep_term_factor) * _bounded(
+        seen.sweep_term_ns.value, got.sweep_term_ns.value
+    )
+    return replace(service, **changes)  # type: ignore[arg-type]
+
+
+def _bounded(wanted: float, got: float) -> float:
+    """Ratio of a step, at most fourfold either way."""
+    return min(4.0, max(0.25, wanted / got)) if got > 0 and wanted > 0 else 1.0

@@ -1,0 +1,93 @@
+"""What both services stand on: options, store, supervisor, threads for what would hold up the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from gcsim.service.hub import Hub
+from gcsim.service.limits import MAX_ESTIMATED_REQUESTS
+from gcsim.sweep.states import StoredRun
+from gcsim.sweep.store import Store
+from gcsim.sweep.supervisor import Supervisor, WorkerSettings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOptions:
+    """How to serve.
+
+    Attributes:
+        listen: host:port; port 0 takes a free one.
+        workers: worker processes.
+        tls_cert, tls_key: PEM files; client_ca: PEM file, then clients need a certificate of it.
+        token_file: one token a line; then every call but health needs one.
+        insecure: listen beyond this machine without TLS.
+        queue_limit: runs that may wait.
+        drain_timeout_s: how long running runs may finish after SIGTERM.
+        keepalive_s: a watcher hears something at least so often.
+        max_request_bytes: largest message.
+        max_stored_bytes: datasets beyond which no run is accepted; None = no limit.
+        store_max_pages: bound on the store's file; None = no limit.
+    """
+
+    data_dir: Path
+    listen: str = "127.0.0.1:7677"
+    workers: int = 1
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    client_ca: Path | None = None
+    token_file: Path | None = None
+    insecure: bool = False
+    queue_limit: int = 10_000
+    drain_timeout_s: float = 30.0
+    keepalive_s: float = 15.0
+    max_request_bytes: int = 4 << 20
+    max_estimated_requests: float = MAX_ESTIMATED_REQUESTS
+    max_stored_bytes: int | None = None
+    store_max_pages: int | None = None
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
+
+
+class Core:
+    """Made inside the event loop.  Nothing that takes longer than a look-up in memory runs on the loop itself."""
+
+    def __init__(self, options: ServerOptions, store: Store) -> None:
+        self.options = options
+        self.store = store
+        # Apart, so that looking at a run does not wait behind submits that wait for the disk, nor behind downloads.
+        self._changes = ThreadPoolExecutor(4, "changes")
+        self._looks = ThreadPoolExecutor(2, "looks")
+        self._files = ThreadPoolExecutor(2, "files")
+        self.hub = Hub(lambda run_id: self.look(lambda: store.get(run_id)))
+        self.supervisor = Supervisor(
+            store, workers=options.workers, settings=options.worker, on_change=self.hub.notify
+        )
+        self.draining = False
+        """No run is accepted any more."""
+        self.closing = asyncio.Event()
+        """Watchers get a last state and are sent away."""
+
+    async def change(self, function: Callable[[], T]) -> T:
+        return await self._in(self._changes, function)
+
+    async def look(self, function: Callable[[], T]) -> T:
+        return await self._in(self._looks, function)
+
+    async def read_file(self, function: Callable[[], T]) -> T:
+        return await self._in(self._files, function)
+
+    async def _in(self, pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, function)
+
+    async def row(self, run_id: str) -> StoredRun:
+        return await self.look(lambda: self.store.get(run_id))
+
+    def close(self) -> None:
+        for pool in (self._changes, self._looks, self._files):
+            pool.shutdown()

@@ -44,6 +44,7 @@ table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
 th, td { text-align: left; padding: 4px 10px; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 th { color: var(--muted); font-weight: 600; }
+small { color: var(--muted); }
 td.name, code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; font-size: 12.5px; }
 tr.group th { color: var(--ink); padding-top: 14px; text-transform: capitalize; }
 tr.failed td { color: #b91c1c; } tr.front td:first-child { box-shadow: inset 3px 0 0 #be123c; }

@@ -128,18 +128,33 @@ def _sweep(fig: Any, sweep: SweepResult) -> None:
         edgecolors=[style.FRONT if one else "white" for one in front],
         linewidths=[2.2 if one else 0.8 for one in front],
     )
-    for point, (x, y, _), one in zip(points, values, front, strict=True):
-        if one:
-            axes.annotate(
-                point.label,
-                (x / MIB, y),
-                xytext=(9, 5),
-                textcoords="offset points",
-                fontsize=9,
-                color=style.MUTED,
-            )
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda value, _: format_ns(value))
     axes.yaxis.set_minor_formatter(lambda value, _: format_ns(value))
     axes.set(xlabel="peak memory, MiB", ylabel="latency p99")
+    _label_front(axes, [p.label for p in points], values, front)
     fig.colorbar(dots, label="CPU in the collector, %")
+
+
+def _label_front(axes: Any, labels: list[str], values: Any, front: list[bool]) -> None:
+    """Name points of the front where there is room: none close to one that is named already."""
+    x = values[:, 0] / MIB
+    y = np.log(values[:, 1])
+    spans = [max(float(np.ptp(v)), 1e-9) for v in (x, y)]
+    named: list[tuple[float, float]] = []
+    for i in np.argsort(values[:, 0], kind="stable"):
+        at = (float(x[i] - x.min()) / spans[0], float(y[i] - y.min()) / spans[1])
+        if not front[i] or any(abs(at[0] - a) < 0.35 and abs(at[1] - b) < 0.05 for a, b in named):
+            continue
+        named.append(at)
+        left = at[0] > 0.6
+        note = axes.annotate(
+            labels[i],
+            (x[i], values[i, 1]),
+            xytext=(-11 if left else 11, 6),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            fontsize=9,
+            color=style.MUTED,
+        )
+        note.set_in_layout(False)  # the axes keep their width

@@ -44,15 +44,15 @@ _HEAT = [
     "#440154",
 ]
 OBJECTIVES = ("memory_peak_bytes", "latency_ns_p99", "gc_cpu_frac")
-_COLUMNS = (
-    "memory_peak_bytes",
-    "latency_ns_p99",
-    "latency_ns_p999",
-    "gc_cpu_frac",
-    "throughput_rps",
-    "num_gc",
-    "stw_pause_ns_max",
-)
+_COLUMNS = {
+    "memory_peak_bytes": "peak memory",
+    "latency_ns_p99": "p99",
+    "latency_ns_p999": "p99.9",
+    "gc_cpu_frac": "GC CPU",
+    "throughput_rps": "requests/s",
+    "num_gc": "collections",
+    "stw_pause_ns_max": "longest pause",
+}
 
 _SELECT = """
 const values = sliders.map(s => s.value);
@@ -148,7 +148,7 @@ def sweep_page(sweep: SweepResult) -> str:
         ),
         page.Section(
             "All points",
-            "Means over replications, ± half the 95 % interval. Marked in red: the Pareto front. A click on a heading sorts.",
+            "Means over replications of the load phase, ± half the 95 % interval. Marked in red: the Pareto front. A click on a heading sorts.",
             body=f'<div id="points">{_points_table(sweep, points, front)}</div>',
         ),
         page.Section(
@@ -433,7 +433,7 @@ def _around(values: Any, *, log: bool) -> tuple[float, float]:
 
 
 def _points_table(sweep: SweepResult, points: Sequence[SweepPoint], front: list[bool]) -> str:
-    head = [(name, True) for name in (*sweep.knobs, *_COLUMNS)]
+    head = [(name, True) for name in (*sweep.knobs, *_COLUMNS.values())]
     rows, attributes = [], []
     order = {point.point_id: i for i, point in enumerate(points)}
     for point in sweep.points:

@@ -25,7 +25,7 @@ SPEC = """\
 version: 1
 name: load
 run: {duration: DURATION, settle: 1ms}
-record: {p_states: true}
+record: {p_states: true, requests_sample: 1.0}
 requests:
   - workers: 2
     steps:

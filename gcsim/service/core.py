@@ -61,7 +61,7 @@ class Core:
         self.options = options
         self.store = store
         # Apart, so that looking at a run does not wait behind submits that wait for the disk, nor behind downloads.
-        self._changes = ThreadPoolExecutor(4, "changes")
+        self._changes = ThreadPoolExecutor(2, "changes")
         self._looks = ThreadPoolExecutor(2, "looks")
         self._files = ThreadPoolExecutor(2, "files")
         self.hub = Hub(lambda run_id: self.look(lambda: store.get(run_id)))

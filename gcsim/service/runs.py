@@ -50,10 +50,9 @@ class Runs:
         return api.SubmitRunResponse(run=run)
 
     def _submit(self, request: api.SubmitRunRequest) -> run_pb2.Run:
-        new = self._new_run(request)
+        new, spec = self._new_run(request)
         if request.validate_only:
-            message = api.SubmitRunResponse().run
-            message.spec.CopyFrom(convert.message_of(_spec_of(request)[0]))
+            message = run_pb2.Run(spec=convert.message_of(spec))
             message.spec_digest, message.engine_version = new.digest, ENGINE_VERSION
             return message
         first = None if new.request_id is None else self._store.by_request(new.request_id)
@@ -63,10 +62,13 @@ class Runs:
                 f"the datasets take {self._store.stored_bytes()} bytes of {limit}; delete runs, or `gcsim prune`"
             )
         run, _ = self._store.submit(new)
-        return run_message(run)
+        # The same request gives the same spec, so a repeated one too needs no look at the stored text.
+        message = run_message(run, with_spec=False)
+        message.spec.CopyFrom(convert.message_of(spec))
+        return message
 
-    def _new_run(self, request: api.SubmitRunRequest) -> NewRun:
-        """Everything that can be wrong with a request, at once."""
+    def _new_run(self, request: api.SubmitRunRequest) -> tuple[NewRun, Spec]:
+        """The run and its spec, or everything that is wrong with the request, at once."""
         problems = list(_problems(request))
         try:
             spec, profile = _spec_of(request)
@@ -88,7 +90,7 @@ class Runs:
             raise SpecError([*problems, *error.problems], source="request") from error
         if problems:
             raise RequestError(problems)
-        return new
+        return new, spec
 
     async def GetRun(self, request: api.GetRunRequest) -> api.GetRunResponse:  # noqa: N802
         _, run_id = id_of(request.name, "runs")

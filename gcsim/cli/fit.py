@@ -80,5 +80,10 @@ def command(
         for note in fitted.notes:
             click.echo(f"note: {note}", err=True)
     if out is not None:
-        for path in write(fitted, out):
+        try:
+            written = write(fitted, out)
+        except OSError as error:
+            message = f"cannot write {out}: {error.strerror}; give a path in a folder that is there"
+            raise click.BadParameter(message, param_hint="-o") from error
+        for path in written:
             click.echo(f"written: {path}", err=True)

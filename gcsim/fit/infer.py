@@ -37,6 +37,7 @@ FIT_CYCLES = {"closed": 40, "open": 10}  # simulated cycles per round; requests 
 BUSY_IDLE_SHARE = 0.1
 QUARTER_CYCLES = 6
 VARIES = 1.6
+FORCED_FRAC = 0.05
 CLEAR_CHANGE = 1.25  # assumed: less is within what the same program does from minute to minute
 MIN_FIT_NS, MAX_FIT_NS = 200_000_000, 60 * S
 
@@ -90,6 +91,11 @@ def fit(
         for run, process in zip(all_runs, log.processes, strict=True)
         if len(run) - settled_from(run, process.load_from) >= 2
     ]
+    forced = sum(c.line.forced for c in log.cycles)
+    if forced > FORCED_FRAC * len(log.cycles):
+        notes.append(
+            f"{forced} of {len(log.cycles)} cycles were forced (runtime.GC); predictions are without them"
+        )
     left_out = sum(
         settled_from(run, p.load_from) - p.load_from for run, p in zip(all_runs, log.processes, strict=True)
     )

@@ -169,6 +169,7 @@ def test_seeds_vary_what_the_log_leaves_open(of_cache: Fit) -> None:
     assert run_task(work[1]) == run_task(work[1])
 
 
+@pytest.mark.slow
 def test_goals_under_a_limit_are_no_gogc() -> None:
     """A limit sets goals that no GOGC explains: the user has to say what it was."""
     limited = replace(TRUTH, gogc="off", gomemlimit_bytes=90 * MIB, live_bytes=40.0 * MIB)
@@ -195,6 +196,20 @@ def test_the_command_line_fits_and_predicts(tmp_path: Path, monkeypatch: pytest.
     (case,) = json.loads(done.stdout)["cases"].values()
     assert case["settings"] == {"gogc": 200, "gomemlimit_bytes": "off", "gomaxprocs": 2}
     assert case["figures"]["heap_goal_bytes"]["error_rel"] == pytest.approx(0, abs=0.15)
+
+
+def test_a_spec_that_cannot_be_written_says_where(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["fit", str(CACHE_100), "-o", str(tmp_path / "none" / "s.yaml")])
+    assert done.exit_code == 2
+    assert "cannot write" in done.output
+
+
+def test_forced_cycles_are_said_to_be_left_out(of_truth: Fit) -> None:
+    (process,) = of_truth.log.processes
+    forced = tuple(replace(c, line=replace(c.line, forced=i % 4 == 0)) for i, c in enumerate(process.cycles))
+    log = replace(of_truth.log, processes=(replace(process, cycles=forced),))
+    assert any("were forced" in note for note in fit(log).notes)
+    assert not any("were forced" in note for note in of_truth.notes)
 
 
 @pytest.mark.parametrize(
@@ -232,6 +247,7 @@ def test_a_heap_that_changes_is_said_to(of_truth: Fit) -> None:
     assert not any("changes over the log" in note for note in of_truth.notes)
 
 
+@pytest.mark.slow
 def test_a_heap_that_goes_up_and_down_is_said_to(of_truth: Fit) -> None:
     small, large = (log_of(replace(TRUTH, live_bytes=n * MIB), 2 * S).processes[0].cycles for n in (60, 120))
     cycles = (*large[6:10], *small[6:9], *large[6:10], *small[6:9], *large[6:10])

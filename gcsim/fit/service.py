@@ -34,7 +34,7 @@ _MARK = tuple(
     name for name in CONSTANTS if name.startswith("mark_") and "mutator" not in name and "frac" not in name
 )
 _SLOWDOWN = (
-    "mark_mutator_slowdown_frac", "mark_mutator_contention_frac", "alloc_black_ns", "write_barrier_new_ns",
+    "mark_mutator_slowdown_frac", "alloc_black_ns", "write_barrier_new_ns",
 )  # fmt: skip
 _STOP = ("stw_stop_ns", "stw_mark_term_ns")
 _SWEEP_TERM = ("stw_sweep_term_ns",)

@@ -226,7 +226,7 @@ class CycleRecorder:
         pass
 
     pause = gc_intervals = heap = throughput = latency = sched_latency = _ignore
-    request = assist = tricolor = p_state = _ignore
+    request = assist = tricolor = p_state = site = _ignore
 
 
 def run(name: str, program: Program) -> list[Cycle]:

@@ -22,7 +22,7 @@ from gcsim.spec.load import load_spec
 from gcsim.spec.profile import load_profile
 from gcsim.units import MIB, S
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "data" / "logs"
 CACHE_100 = DATA / "cache-service__go1.27.3_p2_gogc100.json.gz"
 
 TRUTH = Service(

@@ -12,7 +12,7 @@ from gcsim.errors import SpecError
 from gcsim.fit.infer import infer_gogc
 from gcsim.fit.logs import processes_of, read_log, release_of
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "data" / "logs"
 RECORD = DATA / "cache-service__go1.27.3_p2_gogc100.json.gz"
 LINES = json.loads(gzip.decompress(RECORD.read_bytes()))["repeats"][0]["gctrace"]
 

@@ -308,7 +308,8 @@ FAULTS = {
     "goroutine … is in … places": Fault(Scheduler, "ready_global", _on_call(6, _forget)),
     "goroutine … is gone, and somewhere": Fault(Scheduler, "ready_global", _on_call(6, _run_the_dead)),
     "P … is in state … for good": Fault(Scheduler, "start_p", _then(_never_wake)),
-    "… Ps idle beside … runnable goroutines": Fault(Scheduler, "schedule", _idle_beside_work),
+    # Without arrivals, so that nobody is on the way to the queue when the run ends.
+    "… Ps idle beside … runnable goroutines": Fault(Scheduler, "schedule", _idle_beside_work, LIMITED),
     # The world is stopped.
     "mutator ran while the world was stopped: bytes, ns … -> …": Fault(
         Collector, "_stop", _then(_allocate_while_stopped)

@@ -36,13 +36,13 @@ _MARK = tuple(
 _SLOWDOWN = (
     "mark_mutator_slowdown_frac", "alloc_black_ns", "write_barrier_new_ns",
 )  # fmt: skip
-_STOP = ("stw_stop_ns", "stw_mark_term_ns")
+_STOP = ("stw_stop_ns", "stw_stop_mark_term_ns", "stw_mark_term_ns")
 _SWEEP_TERM = ("stw_sweep_term_ns",)
 _ALLOC = (
     "alloc_small_noscan_ns", "alloc_small_noscan_ns_per_byte", "alloc_small_scan_ns", "alloc_small_scan_ns_per_byte",
     "alloc_large_ns", "alloc_large_ns_per_byte",
 )  # fmt: skip
-_NOT_SCALED = ("mark_fixed_ns",)
+_NOT_SCALED = ("mark_fixed_ns", "mark_sigma", "mark_sparse_factor")
 
 
 @dataclass(frozen=True, kw_only=True)

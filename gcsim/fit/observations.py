@@ -245,6 +245,7 @@ class _Case:
             garbage.live_bytes
             * pages_per_byte
             * profile["sweep_page_ns"]
+            * (1.0 + (profile["sweep_contention_frac"] if self.procs > 1 else 0.0))
             * min(1.0, garbage.spans * PAGE_BYTES / max(1, garbage.bytes))
         )
         replace_ns = (

@@ -30,7 +30,8 @@ class Sweep:
 
     def __init__(self, world: World) -> None:
         self._w = world
-        self._span_ns = self._page_ns = world.profile["sweep_page_ns"]
+        contention = world.profile["sweep_contention_frac"] if world.procs > 1 else 0.0
+        self._span_ns = self._page_ns = world.profile["sweep_page_ns"] * (1.0 + contention)
         self.is_active = False
         self.ns_per_byte = 0.0
         self._pages_per_byte = 0.0

@@ -56,12 +56,12 @@ requests:
       - allocate: {count: 8, size: 1KiB}
 """)
 # A memory limit below what is live: collection follows collection.  The limiter's bucket holds a second of CPU time
-# for each P, so it takes a second of this until it limits.
+# for each P, so it takes a second or two of this until it limits.
 LIMITED = parse_spec("""
 version: 1
 name: limited
 runtime: {gomaxprocs: 2, gomemlimit: 16MiB}
-run: {duration: 1200ms}
+run: {duration: 2400ms}
 retained:
   - {name: cache, entries: 30000, objects: [{count: 16, size: 64B, pointer_words: 2}]}
 requests:
@@ -70,6 +70,20 @@ requests:
     steps:
       - cpu: 2us
       - allocate: {count: 16, size: 1KiB}
+""")
+
+# More goroutines than Ps and hardly a collection, so that nobody is on the way to the queue when the run ends.
+CROWDED = parse_spec("""
+version: 1
+name: crowded
+runtime: {gomaxprocs: 2}
+run: {duration: 100ms}
+requests:
+  - name: steady
+    workers: 6
+    steps:
+      - cpu: 100us
+      - allocate: {size: 64B}
 """)
 
 
@@ -308,8 +322,7 @@ FAULTS = {
     "goroutine … is in … places": Fault(Scheduler, "ready_global", _on_call(6, _forget)),
     "goroutine … is gone, and somewhere": Fault(Scheduler, "ready_global", _on_call(6, _run_the_dead)),
     "P … is in state … for good": Fault(Scheduler, "start_p", _then(_never_wake)),
-    # Without arrivals, so that nobody is on the way to the queue when the run ends.
-    "… Ps idle beside … runnable goroutines": Fault(Scheduler, "schedule", _idle_beside_work, LIMITED),
+    "… Ps idle beside … runnable goroutines": Fault(Scheduler, "schedule", _idle_beside_work, CROWDED),
     # The world is stopped.
     "mutator ran while the world was stopped: bytes, ns … -> …": Fault(
         Collector, "_stop", _then(_allocate_while_stopped)

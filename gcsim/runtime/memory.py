@@ -30,7 +30,7 @@ HEAP_GROWTH_BYTES = (
 )  # derived: runtime/mheap.go mheap.grow asks for whole 4 MiB chunks (pallocChunkBytes)
 # assumed: allocation takes the lowest addresses and the scavenger works from the highest, so pages given back are taken
 # less often than their share of the free ones.  Set so that the scavenger's CPU share comes near /cpu/classes/scavenge of
-# the micro programs on two Ps (0.1 to 1.5 %).  If wrong: that share, page faults, and memory held between cycles.
+# the recorded programs on two Ps, micro and others (0.1 to 1.5 %).  If wrong: that share, page faults, and memory held between cycles.
 REUSE_BIAS = 0.1
 SCAVENGE_CPU_FRAC = 0.01  # derived: runtime/mgcscavenge.go scavengePercent
 

@@ -13,7 +13,7 @@ from gcsim.fit.predict import Case, Metrics, predict_case
 
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parent / "recorded_runs.json").read_text())
 
-# The first machine profile is hand-made: a tenth is what it has to reach on the two programs of the ordinary kind.
+# A tenth is what predictions have to reach on the two programs of the ordinary kind, whatever the profile.
 WITHIN = 0.10
 CHECKED = (
     "num_gc",

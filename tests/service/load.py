@@ -1,4 +1,4 @@
-"""Load figures of the service, over loopback: ``python benchmarks/service_load.py [--runs 10000] [--watchers 1000]``.
+"""Load figures of the service, over loopback: ``python -m tests.service.load [--runs 10000] [--watchers 1000]``.
 
 Starts a server of its own in a temporary directory, with one worker that is kept busy by one long run, so that the queue
 only grows.  Prints JSON: submits acknowledged durably per second, latency of GetRun meanwhile, bytes per second of a

@@ -6,6 +6,7 @@ is missing; a few rounds are enough, since each parameter has its own figure.
 
     figure of the log                             parameter
     allocation between cycles                     CPU per request (closed loop) or requests per second (open)
+    P time of marking that is nobody else's       CPU per request (open loop)
     allocation while marking / between cycles     slowdown of the program beside marking
     marked less allocated meanwhile               retained set
     CPU of marking per cycle                      cost of marking
@@ -151,8 +152,7 @@ def fit(
         scannable_frac=SCANNABLE_FRAC if scannable is None else scannable,
         stacks_bytes=stacks,
         globals_bytes=globals_,
-        object_bytes=512 if request_bytes > 4096 else 64,
-    )
+    ).with_likely_objects().with_likely_blocks(seen.mark_cpu_ns.value)
     service, simulated = _refine(service, seen, busy)
     return Fit(log=log, service=service, observed=seen, simulated=simulated, roots=roots, notes=tuple(notes))
 
@@ -368,6 +368,10 @@ def _step(service: Service, seen: Moments, got: Moments, busy: float) -> Service
         changes["request_cpu_ns"] = service.request_cpu_ns * speed
     else:
         changes["rate_per_s"] = service.rate_per_s / speed
+        cpu_ns = service.request_cpu_ns * _bounded(_program_share(seen), _program_share(got))
+        changes["request_cpu_ns"] = cpu_ns
+        # What the latency is made of changes, not the latency.
+        changes["block_ns"] = max(0.0, service.block_ns + service.request_cpu_ns - cpu_ns) if service.block_ns else 0.0
     changes["live_bytes"] = max(0.0, service.live_bytes + seen.live_bytes.value - got.live_bytes.value)
     changes["mark_factor"] = service.mark_factor * _bounded(seen.mark_cpu_ns.value, got.mark_cpu_ns.value)
     seen_slow = seen.mark_alloc_per_ns.value / seen.alloc_per_ns.value
@@ -382,6 +386,11 @@ def _step(service: Service, seen: Moments, got: Moments, busy: float) -> Service
         seen.sweep_term_ns.value, got.sweep_term_ns.value
     )
     return replace(service, **changes)  # type: ignore[arg-type]
+
+
+def _program_share(found: Moments) -> float:
+    """Share of the P time of marking that neither workers nor assists nor idle workers have."""
+    return max(0.02, 1 - found.gc_share.value - found.idle_share.value)
 
 
 def _bounded(wanted: float, got: float) -> float:

@@ -8,9 +8,10 @@ per second, the live heap, what its marking costs, how much slower the program r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from gcsim.policy.constants import PAGE_BYTES
 from gcsim.policy.releases import release_rules
 from gcsim.runtime.costs import CostModel, Footprint
 from gcsim.spec.load import spec_from_dict
@@ -19,12 +20,18 @@ from gcsim.spec.profile import CONSTANTS, Constant, MachineProfile, load_profile
 
 BASE_PROFILE = "epyc-genoa-kvm"
 LIVE = "live"
-BLOCK_BYTES = 1024  # one retained object
+BLOCK_BYTES = 1024  # the smallest retained object; a heap that is cheap to mark has larger ones
+MAX_BLOCK_BYTES = 32_768
 ENTRY_OBJECTS = 16
 # assumed: without --rps a request is a piece of work of so much CPU; it decides latencies, hardly anything else
 REQUEST_CPU_NS = 200_000
 # assumed: without an allocs profile; decides sweeping and how much of an allocation is the allocator's
 OBJECT_BYTES = 512
+SMALL_OBJECT_BYTES = 64  # of requests that allocate little
+# assumed: what allocates so fast that objects of OBJECT_BYTES would take more of the CPU to allocate and sweep has
+# larger ones; fleets spend a tenth to a fifth on it
+MAX_ALLOC_SHARE = 0.25
+LARGE_OBJECT_BYTES = (2048, 8192, 32768)
 STACK_BYTES = 4096
 # assumed: part of the live heap that is scanned, without gcpacertrace.  Scan work cancels out of trigger and assists.
 SCANNABLE_FRAC = 0.5
@@ -53,7 +60,7 @@ class Service:
         load: closed = CPU-bound, as many workers as Ps; open = requests come at a rate whatever the collector does.
         request_bytes, request_cpu_ns: what a request allocates, and its CPU time outside marking, allocation included.
         rate_per_s: open loop: requests per second.
-        live_bytes: retained set; scannable_frac: share of it with pointers.
+        live_bytes: retained set; scannable_frac: share of it with pointers; block_bytes: one object of it.
         mark_factor: marking costs so many times the base profile's; likewise stop_factor (stopping the world),
             sweep_term_factor (work in the first pause), slowdown_factor (the program beside marking).
     """
@@ -74,6 +81,7 @@ class Service:
     stacks_bytes: float = 0.0
     globals_bytes: float = 1 << 18
     object_bytes: int = OBJECT_BYTES
+    block_bytes: int = BLOCK_BYTES
     mark_factor: float = 1.0
     slowdown_factor: float = 1.0
     stop_factor: float = 1.0
@@ -103,6 +111,39 @@ class Service:
     def _alloc_factor(self, base: MachineProfile) -> float:
         """Allocation can take no more than nearly all of a request's CPU: then it is cheaper than the base profile's."""
         return min(1.0, 0.9 / max(1e-9, self._alloc_share(base)))
+
+    def with_likely_objects(self) -> Service:
+        """Objects of the size that a program of this rate of allocation has most likely."""
+        base = load_profile(self.base_profile, self.go)
+        sizes = (SMALL_OBJECT_BYTES,) if self.request_bytes <= 4096 else (OBJECT_BYTES, *LARGE_OBJECT_BYTES)
+        for size in sizes:
+            found = replace(self, object_bytes=size)
+            if found._alloc_share(base) + found._sweep_share(base) <= MAX_ALLOC_SHARE:
+                break
+        return found
+
+    def with_likely_blocks(self, mark_cpu_ns: float) -> Service:
+        """Retained objects as large as they have to be for marking to cost no more than it does on the base machine.
+
+        Args:
+            mark_cpu_ns: CPU of marking a cycle in the log.
+        """
+        base = load_profile(self.base_profile, self.go)
+        roots = self.globals_bytes * base["mark_globals_ns_per_byte"] + self.stacks_bytes * base["mark_stack_ns_per_byte"]
+        scanned = self.live_bytes * self.scannable_frac * base["mark_scan_ns_per_byte"]
+        left = mark_cpu_ns - base["mark_fixed_ns"] - roots - scanned
+        share = self.scannable_frac
+        object_ns = share * base["mark_scan_object_ns"] + (1 - share) * base["mark_noscan_object_ns"]
+        block = BLOCK_BYTES
+        while block < MAX_BLOCK_BYTES and self.live_bytes / block * object_ns > left:
+            block *= 2
+        return replace(self, block_bytes=block)
+
+    def _sweep_share(self, base: MachineProfile) -> float:
+        """Share of a request's CPU that sweeping the spans of what it allocates would take."""
+        spans = self.request_bytes / max(PAGE_BYTES, self.object_bytes)
+        contended = 1 + (base["sweep_contention_frac"] if self.gomaxprocs > 1 else 0.0)
+        return spans * base["sweep_page_ns"] * contended / max(1.0, self.request_cpu_ns)
 
     def slowdown_share(self) -> float:
         """How much longer a request takes beside marking per unit of slowdown_factor."""
@@ -166,11 +207,11 @@ class Service:
             duration_ns: length of the load phase.
             profile: name or path of the machine profile; None = the base profile's name.
         """
-        entries = max(0, round(self.live_bytes / (ENTRY_OBJECTS * BLOCK_BYTES)))
-        scan = round(ENTRY_OBJECTS * self.scannable_frac)
+        entries = max(0, round(self.live_bytes / (ENTRY_OBJECTS * self.block_bytes)))
+        scan, block = round(ENTRY_OBJECTS * self.scannable_frac), self.block_bytes
         groups = [
-            {"count": scan, "size": BLOCK_BYTES - 8, "pointer_words": BLOCK_BYTES // 8 - 1, "shape": "tree"},
-            {"count": ENTRY_OBJECTS - scan, "size": BLOCK_BYTES, "pointer_words": 0, "shape": "tree"},
+            {"count": scan, "size": block - 8, "pointer_words": block // 8 - 1, "shape": "tree"},
+            {"count": ENTRY_OBJECTS - scan, "size": block, "pointer_words": 0, "shape": "tree"},
         ]
         request: dict[str, Any] = {"name": "request"}
         if self.load == "closed":

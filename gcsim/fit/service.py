@@ -148,10 +148,10 @@ class Service:
     def slowdown_share(self) -> float:
         """How much longer a request takes beside marking per unit of slowdown_factor."""
         base = load_profile(self.base_profile, self.go)
-        k = base[_SLOWDOWN[0]] + (base[_SLOWDOWN[1]] if self.gomaxprocs > 1 else 0.0)
         each_ns = base["alloc_black_ns"] + base["write_barrier_new_ns"]
         black = each_ns * sum(self._objects()) / max(1.0, self.request_cpu_ns)
-        return k * self._alloc_share(base) * self._alloc_factor(base) + black
+        allocating = self._alloc_share(base) * self._alloc_factor(base)
+        return base["mark_mutator_slowdown_frac"] * allocating + black
 
     def profile(self, origin: str) -> MachineProfile:
         """The base profile with its constants scaled.

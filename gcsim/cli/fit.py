@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from gcsim.cli.logs import log_options, log_settings, parse_latency
+from gcsim.cli.logs import log_options, log_settings, parse_latency, read_beside
 from gcsim.cli.output import stdout_console
 from gcsim.fit.infer import fit
 from gcsim.fit.logs import read_log
@@ -40,6 +40,8 @@ def command(
     cores: int | None,
     rps: float | None,
     latency_p50: str | None,
+    metrics: Path | None,
+    allocs: Path | None,
     output: str,
 ) -> None:
     """Derive a spec from TRACE, a service's log with gctrace lines.
@@ -47,13 +49,20 @@ def command(
     TRACE is text with GODEBUG=gctrace=1 lines of any Go release since 1.6 (gcpacertrace=1 makes it more exact; prefixes
     and other output around them do not matter) or a record file of a recorded run.  Prints what was found, with
     intervals; -o writes a spec that `gcsim run` takes.
+
+    --metrics and --allocs put exact figures in the place of what the log does not show.  Take both from the process
+    that wrote the log, under load: /metrics of the Prometheus Go collector (or runtime/metrics as a JSON object, name ->
+    number, or {"buckets", "counts"}), and /debug/pprof/allocs.
     """
+    of_metrics, of_allocs = read_beside(metrics, allocs)
     fitted = fit(
         read_log(trace),
         override=log_settings(go, gogc, gomemlimit),
         cores=cores,
         requests_per_s=rps,
         latency_p50_ns=parse_latency(latency_p50),
+        metrics=of_metrics,
+        allocs=of_allocs,
     )
     found = rows(fitted)
     if output == "json":
@@ -69,7 +78,7 @@ def command(
     else:
         table = Table(box=None, pad_edge=False)
         table.add_column("parameter", no_wrap=True)
-        table.add_column("value", justify="right", no_wrap=True)
+        table.add_column("value", justify="right", overflow="fold")
         table.add_column("95 % interval", justify="right", no_wrap=True)
         table.add_column("from", style="dim")
         for r in found:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
 
+from gcsim.errors import Problem, SpecError
 from gcsim.fit.logs import Gogc, Settings, release_of
+from gcsim.interop.pprof_reader import HeapProfile, read_heap
+from gcsim.interop.runtime_metrics import RuntimeMetrics, read
 from gcsim.units import parse_bytes, parse_duration_ns
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -17,15 +21,54 @@ _REQUEST_OPTIONS = (
     click.option(
         "--latency-p50", metavar="TIME", help="Median latency of a request, if known, such as 10ms."
     ),
-    click.option("--rps", type=click.FloatRange(0, min_open=True), help="Requests per second, if known."),
+    click.option(
+        "--rate",
+        "--rps",
+        "rps",
+        type=click.FloatRange(0, min_open=True),
+        help="Requests per second, if known.",
+    ),
+    click.option(
+        "--allocs",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="The process's pprof allocs or heap profile: sizes of objects, and where they are allocated.",
+    ),
+    click.option(
+        "--metrics",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="The process's runtime/metrics: a JSON object, or the text of its Prometheus /metrics.",
+    ),
 )
 
 
 def request_options(function: F) -> F:
-    """--rps and --latency-p50: what is known of the service's requests."""
+    """--rate, --latency-p50, --metrics and --allocs: what is known of the service beside its log."""
     for option in _REQUEST_OPTIONS:
         function = option(function)
     return function
+
+
+def read_beside(
+    metrics: Path | None, allocs: Path | None
+) -> tuple[RuntimeMetrics | None, HeapProfile | None]:
+    """The files of --metrics and --allocs.
+
+    Raises:
+        SpecError: with the problems of both.
+    """
+    problems: list[Problem] = []
+    found: list[Any] = []
+    readers: tuple[tuple[Path | None, Callable[[Path], object]], ...] = ((metrics, read), (allocs, read_heap))
+    for path, reader in readers:
+        try:
+            found.append(None if path is None else reader(path))
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems, source="--metrics and --allocs")
+    return found[0], found[1]
 
 
 def parse_latency(text: str | None) -> float | None:

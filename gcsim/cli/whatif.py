@@ -10,7 +10,15 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from gcsim.cli.logs import log_settings, parse_gogc, parse_latency, parse_limit, parse_list, request_options
+from gcsim.cli.logs import (
+    log_settings,
+    parse_gogc,
+    parse_latency,
+    parse_limit,
+    parse_list,
+    read_beside,
+    request_options,
+)
 from gcsim.cli.output import stdout_console
 from gcsim.errors import Problem, SpecError
 from gcsim.fit.forecast import Range, own_settings
@@ -86,6 +94,8 @@ def command(
     cores: int | None,
     rps: float | None,
     latency_p50: str | None,
+    metrics: Path | None,
+    allocs: Path | None,
     seeds: int,
     output: str,
     more: tuple[Path, ...],
@@ -103,12 +113,15 @@ def command(
     values = [parse_gogc(text, "--gogc") for text in parse_list(gogc)]
     limits = [parse_limit(text, "--gomemlimit") for text in parse_list(gomemlimit)]
     procs = [_procs(text) for text in parse_list(gomaxprocs)]
+    of_metrics, of_allocs = read_beside(metrics, allocs)
     fitted = fit(
         read_log(trace),
         override=log_settings(go, log_gogc, log_gomemlimit),
         cores=cores,
         requests_per_s=rps,
         latency_p50_ns=parse_latency(latency_p50),
+        metrics=of_metrics,
+        allocs=of_allocs,
     )
     for note in fitted.notes:
         click.echo(f"note: {note}", err=True)

@@ -12,6 +12,7 @@ is missing; a few rounds are enough, since each parameter has its own figure.
     CPU of marking per cycle                      cost of marking
     clocks of the two pauses                      stopping the world, work of sweep termination
     goal over marked                              stacks and globals (or GOGC, where it is not known)
+    goal under a limit                            memory of the runtime besides the heap
 """
 
 from __future__ import annotations
@@ -25,10 +26,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from gcsim.errors import Problem, SpecError
+from gcsim.fit.known import Fact, Known, known, merged
 from gcsim.fit.logs import Gogc, Log, Observed, Settings
 from gcsim.fit.moments import Cycle, Estimate, Moments, moments, of_log, settled_from
-from gcsim.fit.service import REQUEST_CPU_NS, SCANNABLE_FRAC, Service
+from gcsim.fit.service import MIN_RUNTIME_BYTES, REQUEST_CPU_NS, SCANNABLE_FRAC, Service
 from gcsim.fit.simulation import run_service
+from gcsim.interop.pprof_reader import HeapProfile
+from gcsim.interop.runtime_metrics import RuntimeMetrics
 from gcsim.policy.constants import DEFAULT_HEAP_MINIMUM_BYTES
 from gcsim.units import MIB, S
 
@@ -40,6 +44,7 @@ QUARTER_CYCLES = 6
 VARIES = 1.6
 FORCED_FRAC = 0.05
 CLEAR_CHANGE = 1.25  # assumed: less is within what the same program does from minute to minute
+LIMITED_GOAL_FRAC = 0.97  # of the goal by GOGC: below, it is the limit's
 MIN_FIT_NS, MAX_FIT_NS = 200_000_000, 60 * S
 
 
@@ -52,6 +57,7 @@ class Fit:
         simulated: the same of the last simulation, to compare.
         roots: stacks and globals together, bytes, from goal and marked; None where the goal does not show them.
         notes: what was assumed or inferred, for people.
+        facts: what was known beside the log.
     """
 
     log: Log
@@ -60,6 +66,8 @@ class Fit:
     simulated: Moments
     roots: Estimate | None
     notes: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    is_scannable_known: bool = False
 
     @property
     def origin(self) -> str:
@@ -74,6 +82,8 @@ def fit(
     cores: int | None = None,
     requests_per_s: float | None = None,
     latency_p50_ns: float | None = None,
+    metrics: RuntimeMetrics | None = None,
+    allocs: HeapProfile | None = None,
 ) -> Fit:
     """Fit a service to a log.
 
@@ -82,10 +92,12 @@ def fit(
         cores: CPUs of the machine; default as the log's pauses show, at least as many as Ps where they do not.
         requests_per_s: known request rate; a request then has its share of CPU and allocation.
         latency_p50_ns: known median latency; what a request's CPU does not explain it spends blocked (open loop).
+        metrics: dump of the process's runtime/metrics; allocs: its allocs or heap profile.
     Raises:
         SpecError: a setting can be neither read nor inferred, or the log has too little.
     """
-    notes: list[str] = []
+    beside = known(metrics, allocs)
+    notes: list[str] = list(beside.notes)
     all_runs = [[of_log(c) for c in process.cycles] for process in log.processes]
     runs = [
         run[settled_from(run, process.load_from) :]
@@ -112,25 +124,35 @@ def fit(
             [Problem(log.name, message=str(error), remedy="give a log with more cycles in a row")],
             source="trace",
         ) from error
-    settings = _settings(log, runs, override or Settings(), notes)
+    seen = _with_exact_live(seen, runs, beside, notes)
+    settings = _settings(_with_settings(log, beside, notes), runs, override or Settings(), notes)
     assert settings.go
     assert settings.gogc is not None
     assert settings.gomaxprocs
     assert settings.gomemlimit_bytes
     roots = _roots(runs, settings)
     stacks, globals_ = _split_roots(log, roots)
-    scannable = _scannable(log, seen)
+    stacks = stacks if beside.stacks_bytes is None else beside.stacks_bytes
+    globals_ = globals_ if beside.globals_bytes is None else beside.globals_bytes
+    scannable = _scannable(log, seen) if beside.scannable_frac is None else beside.scannable_frac
     if scannable is None:
         notes.append(
             f"scannable share of the heap assumed: {SCANNABLE_FRAC:.0%} (gcpacertrace would show it)"
         )
     load: Literal["closed", "open"] = "closed" if seen.idle_share.value < BUSY_IDLE_SHARE else "open"
     procs = settings.gomaxprocs
-    busy = procs if load == "closed" else max(0.02, procs * (1 - seen.gc_share.value - seen.idle_share.value))
+    busy_frac = (
+        1 - seen.gc_share.value - seen.idle_share.value if beside.busy_frac is None else beside.busy_frac
+    )
+    busy = procs if load == "closed" else max(0.02, procs * busy_frac)
     rate = max(seen.alloc_per_ns.value, 1e-9)
     cpu_ns = REQUEST_CPU_NS if requests_per_s is None else max(1_000.0, busy * S / requests_per_s)
     request_bytes = max(64.0, rate * cpu_ns / busy)
     block_ns = 0.0
+    if requests_per_s is not None and load == "closed":
+        notes.append(
+            "no P is idle while marking: the rate is what the CPU allows, and the spec a closed loop of that many requests"
+        )
     if latency_p50_ns is not None:
         block_ns = max(0.0, latency_p50_ns - cpu_ns) if load == "open" else 0.0
         if not block_ns:
@@ -152,9 +174,81 @@ def fit(
         scannable_frac=SCANNABLE_FRAC if scannable is None else scannable,
         stacks_bytes=stacks,
         globals_bytes=globals_,
-    ).with_likely_objects().with_likely_blocks(seen.mark_cpu_ns.value)
-    service, simulated = _refine(service, seen, busy)
-    return Fit(log=log, service=service, observed=seen, simulated=simulated, roots=roots, notes=tuple(notes))
+        goroutines=beside.goroutines,
+    )
+    service = _with_objects(service, beside, seen)
+    service, simulated = _refine(
+        service,
+        seen,
+        is_busy_known=beside.busy_frac is not None,
+        is_memory_known=beside.besides_bytes is not None,
+    )
+    return Fit(
+        log=log, service=service, observed=seen, simulated=simulated, roots=roots, notes=tuple(notes), facts=beside.facts,
+        is_scannable_known=scannable is not None,
+    )  # fmt: skip
+
+
+def _with_settings(log: Log, beside: Known, notes: list[str]) -> Log:
+    """The log with settings that only the metrics say; where they differ the log's stand."""
+    for name, of_log_, of_metrics in (
+        (name, getattr(log.settings, name), getattr(beside.settings, name))
+        for name in Settings.__annotations__
+    ):
+        if of_log_ is not None and of_metrics is not None and of_log_ != of_metrics:
+            notes.append(
+                f"{name.removesuffix('_bytes')} is {of_log_} in the log and {of_metrics} in the metrics: the log's is"
+                " taken (is it the same process?)"
+            )
+    return replace(log, settings=merged(log.settings, beside.settings))
+
+
+def _with_exact_live(
+    seen: Moments, runs: Sequence[Sequence[Cycle]], beside: Known, notes: list[str]
+) -> Moments:
+    """The live heap moved by what its last cycle's whole MiB cut off, where every cycle marked about the same."""
+    if beside.live_bytes is None:
+        return seen
+    marked = [c.heap_marked_bytes for run in runs for c in run]
+    last = runs[-1][-1].heap_marked_bytes
+    if abs(beside.live_bytes - last) > max(1.5 * MIB, 0.25 * last):
+        notes.append(
+            f"/gc/heap/live is {beside.live_bytes / MIB:.1f} MiB, the log's last cycle marked {last / MIB:.0f} MiB: the"
+            " log's live heap is kept"
+        )
+        return seen
+    if max(marked) - min(marked) > MIB:
+        return seen  # it varies by more than rounding hides
+    live = seen.live_bytes
+    shift = max(-0.5 * MIB, min(0.5 * MIB, beside.live_bytes - last))
+    return replace(seen, live_bytes=Estimate(max(0.0, live.value + shift), min(live.error, 0.2 * MIB)))
+
+
+def _with_objects(service: Service, beside: Known, seen: Moments) -> Service:
+    """Sizes of what is allocated and retained, known or likely; memory besides the heap, where it is known."""
+    if beside.objects:
+        service = replace(service, objects=beside.objects)
+    elif beside.object_bytes is not None:
+        service = replace(service, object_bytes=beside.object_bytes)
+    else:
+        service = service.with_likely_objects()
+    if beside.block_bytes is not None:
+        service = replace(service, block_bytes=beside.block_bytes)
+    else:
+        service = service.with_likely_blocks(seen.mark_cpu_ns.value)
+    if beside.besides_bytes is not None:
+        service = service.with_memory_besides(beside.besides_bytes, beside.mapped_bytes or 0.0)
+    if beside.refill_share > 0:
+        per_cycle = service.request_bytes / max(1e-9, _alloc_per_cycle(seen))
+        service = replace(
+            service, refill_bytes=beside.refill_share * _alloc_per_cycle(seen), cycles_per_request=per_cycle
+        )
+    return service
+
+
+def _alloc_per_cycle(seen: Moments) -> float:
+    """Bytes allocated from one cycle's end to the next one's."""
+    return seen.cycle_alloc_bytes.value
 
 
 def _changes(runs: Sequence[Sequence[Cycle]]) -> list[str]:
@@ -346,7 +440,9 @@ def measure(service: Service, *, duration_ns: int, seed: int = 1) -> Moments | N
         return None
 
 
-def _refine(service: Service, seen: Moments, busy: float) -> tuple[Service, Moments]:
+def _refine(
+    service: Service, seen: Moments, *, is_busy_known: bool, is_memory_known: bool
+) -> tuple[Service, Moments]:
     duration = fit_duration_ns(seen, service)
     got = measure(service, duration_ns=duration)
     for _ in range(ROUNDS):
@@ -355,12 +451,14 @@ def _refine(service: Service, seen: Moments, busy: float) -> tuple[Service, Mome
             if duration == MAX_FIT_NS:
                 break
         else:
-            service = _step(service, seen, got, busy)
+            service = _step(service, seen, got, is_busy_known=is_busy_known, is_memory_known=is_memory_known)
         got = measure(service, duration_ns=duration)
     return service, got if got is not None else seen
 
 
-def _step(service: Service, seen: Moments, got: Moments, busy: float) -> Service:
+def _step(
+    service: Service, seen: Moments, got: Moments, *, is_busy_known: bool, is_memory_known: bool
+) -> Service:
     """Move every parameter by what its figure lacks."""
     changes: dict[str, float] = {}
     speed = got.alloc_per_ns.value / seen.alloc_per_ns.value
@@ -368,10 +466,13 @@ def _step(service: Service, seen: Moments, got: Moments, busy: float) -> Service
         changes["request_cpu_ns"] = service.request_cpu_ns * speed
     else:
         changes["rate_per_s"] = service.rate_per_s / speed
+    if service.load == "open" and not is_busy_known:
         cpu_ns = service.request_cpu_ns * _bounded(_program_share(seen), _program_share(got))
         changes["request_cpu_ns"] = cpu_ns
         # What the latency is made of changes, not the latency.
-        changes["block_ns"] = max(0.0, service.block_ns + service.request_cpu_ns - cpu_ns) if service.block_ns else 0.0
+        changes["block_ns"] = (
+            max(0.0, service.block_ns + service.request_cpu_ns - cpu_ns) if service.block_ns else 0.0
+        )
     changes["live_bytes"] = max(0.0, service.live_bytes + seen.live_bytes.value - got.live_bytes.value)
     changes["mark_factor"] = service.mark_factor * _bounded(seen.mark_cpu_ns.value, got.mark_cpu_ns.value)
     seen_slow = seen.mark_alloc_per_ns.value / seen.alloc_per_ns.value
@@ -381,11 +482,23 @@ def _step(service: Service, seen: Moments, got: Moments, busy: float) -> Service
         now = 1 + share * service.slowdown_factor
         wanted = now * _bounded(got_slow, seen_slow)
         changes["slowdown_factor"] = min(200.0, max(0.0, (wanted - 1) / share))
+    if not is_memory_known and _is_limited(service, seen):
+        base = service.profile("fit")["runtime_sys_bytes"]
+        beside = base + got.heap_goal_bytes.value - seen.heap_goal_bytes.value
+        changes["runtime_sys_bytes"] = max(MIN_RUNTIME_BYTES, beside)
     changes["stop_factor"] = service.stop_factor * _bounded(seen.mark_term_ns.value, got.mark_term_ns.value)
     changes["sweep_term_factor"] = max(0.05, service.sweep_term_factor) * _bounded(
         seen.sweep_term_ns.value, got.sweep_term_ns.value
     )
     return replace(service, **changes)  # type: ignore[arg-type]
+
+
+def _is_limited(service: Service, seen: Moments) -> bool:
+    """Whether the memory limit sets the goals: then they show how much memory there is besides the heap."""
+    if service.gomemlimit_bytes == "off":
+        return False
+    by_gogc = math.inf if service.gogc == "off" else seen.live_bytes.value * (1 + service.gogc / 100)
+    return seen.heap_goal_bytes.value < LIMITED_GOAL_FRAC * by_gogc
 
 
 def _program_share(found: Moments) -> float:

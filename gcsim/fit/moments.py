@@ -135,6 +135,8 @@ class Moments:
 
     Attributes:
         cycles: how many.
+        cycle_alloc_bytes: allocated from the end of one cycle to the end of the next.
+        heap_goal_bytes: goal of a cycle.
         alloc_per_ns: bytes allocated per ns of wall time between cycles.
         mark_alloc_per_ns: the same while marking.
         live_bytes: reachable when marking begins.
@@ -145,6 +147,8 @@ class Moments:
     """
 
     cycles: int
+    cycle_alloc_bytes: Estimate
+    heap_goal_bytes: Estimate
     alloc_per_ns: Estimate
     mark_alloc_per_ns: Estimate
     live_bytes: Estimate
@@ -174,6 +178,8 @@ def moments(runs: Sequence[Sequence[Cycle]], *, rounded: bool = True) -> Moments
     step = MIB if rounded else 0.0
     return Moments(
         cycles=len(cycles),
+        cycle_alloc_bytes=_mean([b.heap_end_bytes - a.heap_marked_bytes for a, b in pairs], 1.5 * step),
+        heap_goal_bytes=_mean([c.heap_goal_bytes for c in cycles], step),
         alloc_per_ns=_ratio(
             [b.heap_start_bytes - a.heap_marked_bytes for a, b in pairs],
             [b.start_ns - a.end_ns for a, b in pairs],

@@ -22,6 +22,8 @@ BASE_PROFILE = "epyc-genoa-kvm"
 LIVE = "live"
 BLOCK_BYTES = 1024  # the smallest retained object; a heap that is cheap to mark has larger ones
 MAX_BLOCK_BYTES = 32_768
+MIN_RUNTIME_BYTES = 1 << 20
+MIN_LEAK_BYTES = 16  # of a request; less is within what a live heap scatters by
 ENTRY_OBJECTS = 16
 # assumed: without --rps a request is a piece of work of so much CPU; it decides latencies, hardly anything else
 REQUEST_CPU_NS = 200_000
@@ -33,6 +35,10 @@ SMALL_OBJECT_BYTES = 64  # of requests that allocate little
 MAX_ALLOC_SHARE = 0.25
 LARGE_OBJECT_BYTES = (2048, 8192, 32768)
 STACK_BYTES = 4096
+WORD_BYTES = 8
+# assumed: neither logs nor profiles say what has pointers; small objects are mostly structs, large ones mostly buffers.
+# It decides little: garbage is hardly ever scanned.
+POINTERS_UP_TO_BYTES = 256
 # assumed: part of the live heap that is scanned, without gcpacertrace.  Scan work cancels out of trigger and assists.
 SCANNABLE_FRAC = 0.5
 
@@ -53,6 +59,42 @@ _NOT_SCALED = ("mark_fixed_ns", "mark_sigma", "mark_sparse_factor")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Objects:
+    """Objects of one size that a request allocates, from an allocs profile or a histogram of sizes.
+
+    Attributes:
+        size: bytes of one.
+        per_byte: how many per byte that the request allocates.
+        site: name of the place that allocates them, and `where` it is; empty where it is not known.
+    """
+
+    size: int
+    per_byte: float
+    site: str = ""
+    where: str = ""
+
+    @property
+    def pointer_words(self) -> int:
+        """Words with pointers: all of a small object, none of a large one."""
+        return self.size // WORD_BYTES if self.size <= POINTERS_UP_TO_BYTES else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServicePhase:
+    """A stretch of time in which the service does something else than before.
+
+    Attributes:
+        duration_ns: how long.
+        scale: allocation per second over the mean of all phases.
+        live_delta_bytes: live heap over `Service.live_bytes`, or under it.
+    """
+
+    duration_ns: int
+    scale: float = 1.0
+    live_delta_bytes: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Service:
     """Parameters of a fitted service.
 
@@ -63,6 +105,13 @@ class Service:
         live_bytes: retained set; scannable_frac: share of it with pointers; block_bytes: one object of it.
         mark_factor: marking costs so many times the base profile's; likewise stop_factor (stopping the world),
             sweep_term_factor (work in the first pause), slowdown_factor (the program beside marking).
+        object_bytes: size of allocated objects, where `objects` does not say more.
+        goroutines: how many share `stacks_bytes`; None = not known.
+        leak_frac: share of what is allocated that is never let go.
+        refill_bytes: allocated anew after each collection (pools that it empties), in `request_bytes` with so many
+            `cycles_per_request`.
+        runtime_sys_bytes: memory of the runtime besides the heap; None = the base profile's.
+        phases: what changes over time; they repeat.
     """
 
     name: str
@@ -81,27 +130,35 @@ class Service:
     stacks_bytes: float = 0.0
     globals_bytes: float = 1 << 18
     object_bytes: int = OBJECT_BYTES
+    objects: tuple[Objects, ...] = ()
     block_bytes: int = BLOCK_BYTES
     mark_factor: float = 1.0
     slowdown_factor: float = 1.0
     stop_factor: float = 1.0
     sweep_term_factor: float = 1.0
+    goroutines: int | None = None
+    leak_frac: float = 0.0
+    refill_bytes: float = 0.0
+    cycles_per_request: float = 0.0
+    runtime_sys_bytes: float | None = None
+    phases: tuple[ServicePhase, ...] = ()
     base_profile: str = BASE_PROFILE
 
     # ---- the program ---------------------------------------------------------------------------------------
 
-    def _objects(self) -> tuple[int, int]:
-        """Objects of a request with and without pointers."""
-        n = max(1, round(self.request_bytes / self.object_bytes))
+    def _objects(self) -> list[tuple[float, int, int, str]]:
+        """What a request allocates and lets go: count, size, words with pointers, site."""
+        garbage = self.request_bytes * (1 - self.leak_frac)
+        if self.objects:
+            return [(garbage * o.per_byte, o.size, o.pointer_words, o.site) for o in self.objects]
+        n = max(1, round(garbage / self.object_bytes))
         scan = round(n * self.scannable_frac)
-        return scan, n - scan
+        words = self.object_bytes // WORD_BYTES
+        return [(float(c), self.object_bytes, w, "") for c, w in ((scan, words), (n - scan, 0)) if c]
 
     def _footprint(self, costs: CostModel) -> Footprint:
-        scan, noscan = self._objects()
-        words = self.object_bytes // 8
-        return costs.object(self.object_bytes, words, "slice").times(scan) + costs.object(
-            self.object_bytes, 0, "slice"
-        ).times(noscan)
+        parts = [costs.object(size, words, "slice").times(count) for count, size, words, _ in self._objects()]
+        return sum(parts[1:], parts[0])
 
     def _alloc_share(self, base: MachineProfile) -> float:
         """Share of a request's CPU that the base profile's allocation would take."""
@@ -129,7 +186,10 @@ class Service:
             mark_cpu_ns: CPU of marking a cycle in the log.
         """
         base = load_profile(self.base_profile, self.go)
-        roots = self.globals_bytes * base["mark_globals_ns_per_byte"] + self.stacks_bytes * base["mark_stack_ns_per_byte"]
+        roots = (
+            self.globals_bytes * base["mark_globals_ns_per_byte"]
+            + self.stacks_bytes * base["mark_stack_ns_per_byte"]
+        )
         scanned = self.live_bytes * self.scannable_frac * base["mark_scan_ns_per_byte"]
         left = mark_cpu_ns - base["mark_fixed_ns"] - roots - scanned
         share = self.scannable_frac
@@ -138,6 +198,17 @@ class Service:
         while block < MAX_BLOCK_BYTES and self.live_bytes / block * object_ns > left:
             block *= 2
         return replace(self, block_bytes=block)
+
+    def with_memory_besides(self, besides_bytes: float, mapped_bytes: float) -> Service:
+        """The runtime's memory as /memory/classes says it.
+
+        Args:
+            besides_bytes: all but heap objects, free and released memory, and stacks.
+            mapped_bytes: heap memory, of which the base profile takes a share for its bookkeeping.
+        """
+        base = load_profile(self.base_profile, self.go)
+        own = besides_bytes - base["runtime_sys_frac"] * mapped_bytes
+        return replace(self, runtime_sys_bytes=max(MIN_RUNTIME_BYTES, own))
 
     def _sweep_share(self, base: MachineProfile) -> float:
         """Share of a request's CPU that sweeping the spans of what it allocates would take."""
@@ -149,7 +220,7 @@ class Service:
         """How much longer a request takes beside marking per unit of slowdown_factor."""
         base = load_profile(self.base_profile, self.go)
         each_ns = base["alloc_black_ns"] + base["write_barrier_new_ns"]
-        black = each_ns * sum(self._objects()) / max(1.0, self.request_cpu_ns)
+        black = each_ns * sum(count for count, *_ in self._objects()) / max(1.0, self.request_cpu_ns)
         allocating = self._alloc_share(base) * self._alloc_factor(base)
         return base["mark_mutator_slowdown_frac"] * allocating + black
 
@@ -176,6 +247,11 @@ class Service:
             else constant
             for name, constant in base.constants.items()
         }
+        if self.runtime_sys_bytes is not None:
+            constants["runtime_sys_bytes"] = Constant(
+                value=round(self.runtime_sys_bytes),
+                origin=f"measured: gcsim fit, {origin}; memory besides the heap",
+            )
         return base.model_copy(
             update={"name": f"fit-{self.name}", "machine": f"fitted from {origin}", "constants": constants}
         )
@@ -185,16 +261,13 @@ class Service:
         costs = CostModel(base, release_rules(self.go), self.gomaxprocs, self.cores)
         alloc_ns = self._footprint(costs).alloc_ns * self._alloc_factor(base)
         cpu_ns = max(0.0, self.request_cpu_ns - alloc_ns - base["request_overhead_ns"])
-        scan, noscan = self._objects()
         steps: list[dict[str, Any]] = [{"kind": "cpu", "ns": round(cpu_ns / 2)}]
-        for count, words in ((scan, self.object_bytes // 8), (noscan, 0)):
-            if count:
-                steps.append(
-                    {
-                        "kind": "allocate", "count": float(count), "size": self.object_bytes,
-                        "pointer_words": words, "lifetime": "request",
-                    }
-                )  # fmt: skip
+        for count, size, words, site in self._objects():
+            what = {"site": site} if site else {"size": size, "pointer_words": words}
+            steps.append({"kind": "allocate", "count": float(f"{count:.6g}"), **what, "lifetime": "request"})
+        leak = round(self.leak_frac * self.request_bytes)
+        if leak >= MIN_LEAK_BYTES:
+            steps.append({"kind": "leak", "size": leak, "slot_bytes": 0})
         if self.block_ns >= 1:
             steps.append({"kind": "block", "ns": round(self.block_ns)})
         steps.append({"kind": "cpu", "ns": round(cpu_ns) - round(cpu_ns / 2)})
@@ -207,18 +280,21 @@ class Service:
             duration_ns: length of the load phase.
             profile: name or path of the machine profile; None = the base profile's name.
         """
-        entries = max(0, round(self.live_bytes / (ENTRY_OBJECTS * self.block_bytes)))
-        scan, block = round(ENTRY_OBJECTS * self.scannable_frac), self.block_bytes
+        block = self.block_bytes
+        scan = round(ENTRY_OBJECTS * self.scannable_frac)
         groups = [
             {"count": scan, "size": block - 8, "pointer_words": block // 8 - 1, "shape": "tree"},
             {"count": ENTRY_OBJECTS - scan, "size": block, "pointer_words": 0, "shape": "tree"},
         ]
+        phases = self._phases()
+        entries = phases[0]["entries"][LIVE] if phases else self._entries(0.0)
+        has_set = entries > 0 or any(p["entries"][LIVE] for p in phases)
         request: dict[str, Any] = {"name": "request"}
         if self.load == "closed":
             request["workers"] = self.gomaxprocs
         else:
             request |= {"rate_per_s": self.rate_per_s, "arrivals": "poisson"}
-        return {
+        data = {
             "version": 1,
             "name": self.name,
             "runtime": {
@@ -228,14 +304,48 @@ class Service:
             "run": {"duration": duration_ns, "settle": 0, "seed": seed},
             "record": {"assists": False},
             "globals": {"scan_bytes": round(self.globals_bytes)},
-            "idle_goroutines": {
-                "count": round(self.stacks_bytes / STACK_BYTES), "stack_used_bytes": STACK_BYTES,
-            },
+            "idle_goroutines": self._goroutines(),
             "retained": [
                 {"name": LIVE, "entries": entries, "objects": [g for g in groups if g["count"]], "table_slot_bytes": 8}
-            ] if entries else [],
+            ] if has_set else [],
+            "sites": [
+                {
+                    "name": o.site, "construct": "new", "size": o.size, "pointer_words": o.pointer_words,
+                    "escapes": True, "where": o.where,
+                }
+                for o in self.objects if o.site
+            ],
             "requests": [{**request, "steps": self._steps()}],
+            "phases": phases if has_set else [{k: v for k, v in p.items() if k != "entries"} for p in phases],
         }  # fmt: skip
+        return {key: value for key, value in data.items() if value != []}
+
+    def _entries(self, delta_bytes: float) -> int:
+        return max(0, round((self.live_bytes + delta_bytes) / (ENTRY_OBJECTS * self.block_bytes)))
+
+    def _phases(self) -> list[dict[str, Any]]:
+        out = []
+        for phase in self.phases:
+            one: dict[str, Any] = {"duration": phase.duration_ns}
+            if self.load == "open":
+                one["rate_per_s"] = float(f"{self.rate_per_s * phase.scale:.6g}")
+            else:
+                one["garbage_scale"] = float(f"{phase.scale:.4g}")
+            out.append(one | {"entries": {LIVE: self._entries(phase.live_delta_bytes)}})
+        return out
+
+    def _goroutines(self) -> dict[str, int]:
+        if self.goroutines:
+            return {
+                "count": self.goroutines,
+                "stack_used_bytes": max(64, round(self.stacks_bytes / self.goroutines)),
+            }
+        return {"count": round(self.stacks_bytes / STACK_BYTES), "stack_used_bytes": STACK_BYTES}
+
+    @property
+    def timeline_ns(self) -> int:
+        """Length of all phases; 0 where there are none."""
+        return sum(phase.duration_ns for phase in self.phases)
 
     def spec(self, *, duration_ns: int, seed: int = 1, changes: Mapping[str, Any] | None = None) -> Spec:
         """The spec, with other runtime settings (`gogc`, `gomemlimit`, `gomaxprocs`) where `changes` has them."""

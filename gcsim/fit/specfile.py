@@ -37,17 +37,18 @@ def rows(fit: Fit) -> list[Row]:
         return Row(name, _text(estimate.value, show), _interval(estimate, show), source)
 
     exact = any(c.pacer is not None for c in fit.log.cycles)
+    scanned = "/gc/scan/heap over /gc/heap/live" if fit.is_scannable_known and not exact else ""
     roots = fit.roots
     busy = 1.0 if service.load == "closed" else 1 - (seen.gc_share.value + seen.idle_share.value)
     return [
-        Row("Go release", service.go, "", "the log's settings or --go"),
+        Row("Go release", service.go, "", "the log's settings, --go or --metrics"),
         Row("GOMAXPROCS", str(service.gomaxprocs), "", "P of the lines"),
-        Row("GOGC", str(service.gogc), "", "the log's settings, --gogc, or goal over marked heap"),
+        Row("GOGC", str(service.gogc), "", "the log's settings, --gogc, --metrics, or goal over marked heap"),
         Row(
             "GOMEMLIMIT",
             service.gomemlimit_bytes if service.gomemlimit_bytes == "off" else format_bytes(service.gomemlimit_bytes),
             "",
-            "the log's settings or --gomemlimit",
+            "the log's settings, --gomemlimit or --metrics",
         ),
         row("allocation", seen.alloc_per_ns, "rate", "heap from one cycle's end to the next one's start"),
         row("allocation while marking", seen.mark_alloc_per_ns, "rate", "heap from start to end of marking"),
@@ -56,7 +57,7 @@ def rows(fit: Fit) -> list[Row]:
             "of it scannable",
             _text(service.scannable_frac, "share"),
             "",
-            "gcpacertrace" if exact else "assumed: no gcpacertrace",
+            "gcpacertrace" if exact and not scanned else scanned or "assumed: no gcpacertrace",
         ),
         Row("survival", _text(_survival(fit), "share"), "", "share of the marked heap allocated while marking"),
         Row("stacks", format_bytes(service.stacks_bytes), "", "goal over marked heap, lines"),
@@ -84,6 +85,7 @@ def rows(fit: Fit) -> list[Row]:
             "",
             f"the program uses {busy:.0%} of the Ps" + (" (no slack seen)" if service.load == "closed" else ""),
         ),
+        *(Row(fact.name, fact.value, "", fact.source) for fact in fit.facts),
     ]  # fmt: skip
 
 

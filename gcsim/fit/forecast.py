@@ -140,7 +140,9 @@ def run_task(task: Task) -> Outcome:
 
 
 def simulated_ns(service: Service, window_ns: float) -> int:
-    """How long to simulate: the window, unless `MAX_CYCLES` cycles are over sooner."""
+    """How long to simulate: the window, unless `MAX_CYCLES` cycles are over sooner and nothing changes over time."""
+    if service.changes:
+        return int(max(MIN_NS, min(window_ns, MAX_NS)))
     percent = service.gogc if service.gogc != "off" else math.inf
     base = service.live_bytes + service.stacks_bytes + service.globals_bytes
     room = max(4 * MIB * percent / 100, base * percent / 100)

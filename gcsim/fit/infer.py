@@ -22,15 +22,17 @@ import math
 import re
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gcsim.errors import Problem, SpecError
 from gcsim.fit.known import Fact, Known, known, merged
-from gcsim.fit.logs import Gogc, Log, Observed, Settings
+from gcsim.fit.logs import Gogc, Log, Observed, ProcessLog, Settings
 from gcsim.fit.moments import Cycle, Estimate, Moments, moments, of_log, settled_from
-from gcsim.fit.service import MIN_RUNTIME_BYTES, REQUEST_CPU_NS, SCANNABLE_FRAC, Service
+from gcsim.fit.phases import Course, course
+from gcsim.fit.service import MIN_RUNTIME_BYTES, REQUEST_CPU_NS, SCANNABLE_FRAC, Service, ServicePhase
 from gcsim.fit.simulation import run_service
+from gcsim.fit.window import window_ns
 from gcsim.interop.pprof_reader import HeapProfile
 from gcsim.interop.runtime_metrics import RuntimeMetrics
 from gcsim.policy.constants import DEFAULT_HEAP_MINIMUM_BYTES
@@ -45,6 +47,7 @@ VARIES = 1.6
 FORCED_FRAC = 0.05
 CLEAR_CHANGE = 1.25  # assumed: less is within what the same program does from minute to minute
 LIMITED_GOAL_FRAC = 0.97  # of the goal by GOGC: below, it is the limit's
+START_UP_FRAC = 0.2  # of a log from process start on
 MIN_FIT_NS, MAX_FIT_NS = 200_000_000, 60 * S
 
 
@@ -58,6 +61,7 @@ class Fit:
         roots: stacks and globals together, bytes, from goal and marked; None where the goal does not show them.
         notes: what was assumed or inferred, for people.
         facts: what was known beside the log.
+        course: what changes over the log.
     """
 
     log: Log
@@ -68,6 +72,7 @@ class Fit:
     notes: tuple[str, ...] = ()
     facts: tuple[Fact, ...] = ()
     is_scannable_known: bool = False
+    course: Course = field(default_factory=Course)
 
     @property
     def origin(self) -> str:
@@ -99,19 +104,18 @@ def fit(
     beside = known(metrics, allocs)
     notes: list[str] = list(beside.notes)
     all_runs = [[of_log(c) for c in process.cycles] for process in log.processes]
-    runs = [
-        run[settled_from(run, process.load_from) :]
+    over_time = _course(log, all_runs)
+    firsts = [
+        _first(run, process, log) if over_time.changes else settled_from(run, process.load_from)
         for run, process in zip(all_runs, log.processes, strict=True)
-        if len(run) - settled_from(run, process.load_from) >= 2
     ]
+    runs = [run[first:] for run, first in zip(all_runs, firsts, strict=True) if len(run) - first >= 2]
     forced = sum(c.line.forced for c in log.cycles)
     if forced > FORCED_FRAC * len(log.cycles):
         notes.append(
             f"{forced} of {len(log.cycles)} cycles were forced (runtime.GC); predictions are without them"
         )
-    left_out = sum(
-        settled_from(run, p.load_from) - p.load_from for run, p in zip(all_runs, log.processes, strict=True)
-    )
+    left_out = sum(first - p.load_from for first, p in zip(firsts, log.processes, strict=True))
     if left_out > 0.3 * len(log.cycles):
         notes.append(
             f"the live heap grows for long: {left_out} of {len(log.cycles)} cycles are left out as start-up, and a leak"
@@ -157,7 +161,7 @@ def fit(
         block_ns = max(0.0, latency_p50_ns - cpu_ns) if load == "open" else 0.0
         if not block_ns:
             notes.append("latency not used: CPU alone explains it, or the program leaves no P idle")
-    notes += _changes(runs)
+    notes += _course_notes(over_time) if over_time.changes else _changes(runs)
     service = Service(
         name=_spec_name(log.name),
         go=settings.go,
@@ -176,17 +180,80 @@ def fit(
         globals_bytes=globals_,
         goroutines=beside.goroutines,
     )
-    service = _with_objects(service, beside, seen)
+    service = _with_course(_with_objects(service, beside, seen), over_time)
     service, simulated = _refine(
         service,
         seen,
         is_busy_known=beside.busy_frac is not None,
         is_memory_known=beside.besides_bytes is not None,
+        window=max(window_ns(p) for p in log.processes),
     )
     return Fit(
         log=log, service=service, observed=seen, simulated=simulated, roots=roots, notes=tuple(notes), facts=beside.facts,
+        course=over_time,
         is_scannable_known=scannable is not None,
     )  # fmt: skip
+
+
+# ---- over time -------------------------------------------------------------------------------------------------
+
+
+def _first(run: Sequence[Cycle], process: ProcessLog, log: Log) -> int:
+    """First cycle that counts in a log that changes over time: of its load, or of a heap that is built."""
+    if log.has_load_phase:
+        return process.load_from
+    first = settled_from(run, 0)
+    late = START_UP_FRAC * run[-1].end_ns
+    # What takes longer is no start-up: a leak, or a first phase with less live.
+    return first if run[first].start_ns < late else 0
+
+
+def _course(log: Log, all_runs: Sequence[Sequence[Cycle]]) -> Course:
+    """Of the longest process: others of the same program have their phases at slightly other times."""
+    number = max(range(len(all_runs)), key=lambda i: len(all_runs[i]))
+    run, process = all_runs[number], log.processes[number]
+    first = _first(run, process, log)
+    if log.has_load_phase:
+        begin = run[first - 1].end_ns if first else 0.0
+    else:
+        begin = 0.0 if process.cycles[0].line.cycle == 1 else run[0].start_ns
+    return course(run, begin_ns=begin, end_ns=begin + window_ns(process), first=first)
+
+
+def _with_course(service: Service, over_time: Course) -> Service:
+    """The service with phases, or a leak, as a log has them; their mean is what it has without."""
+    if over_time.leak_frac.value > 0:
+        return replace(service, leak_frac=over_time.leak_frac.value, live_bytes=over_time.leak_start_bytes)
+    if not over_time.pieces:
+        return service
+    total = math.fsum(p.duration_ns for p in over_time.pieces)
+    live = math.fsum(p.live_bytes.value * p.duration_ns for p in over_time.pieces) / total
+    rate = math.fsum(p.alloc_per_ns.value * p.duration_ns for p in over_time.pieces) / total
+    return replace(
+        service,
+        live_bytes=max(0.0, live),
+        phases=tuple(
+            ServicePhase(
+                duration_ns=round(p.duration_ns),
+                scale=p.alloc_per_ns.value / rate if rate else 1.0,
+                live_delta_bytes=p.live_bytes.value - live,
+            )
+            for p in over_time.pieces
+        ),
+    )
+
+
+def _course_notes(over_time: Course) -> list[str]:
+    if over_time.leak_frac.value > 0:
+        share = over_time.leak_frac
+        return [
+            f"a leak: {share.value:.1%} of what is allocated is never let go ({share.low:.1%} .. {share.high:.1%}); the spec"
+            " goes on leaking for as long as it runs"
+        ]
+    return [
+        f"{len(over_time.pieces)} phases in the log: the spec has them, one after the other and then again; what happens"
+        " after the log is not known"
+    ]
 
 
 def _with_settings(log: Log, beside: Known, notes: list[str]) -> Log:
@@ -433,7 +500,8 @@ def fit_duration_ns(seen: Moments, service: Service) -> int:
 def measure(service: Service, *, duration_ns: int, seed: int = 1) -> Moments | None:
     """Moments of the service under its own settings; None where it has too few cycles in that time."""
     done = run_service(service.spec(duration_ns=duration_ns, seed=seed), service.profile("fit"))
-    cycles = done.cycles[settled_from(done.cycles, done.load_from) :]
+    first = done.load_from if service.changes else settled_from(done.cycles, done.load_from)
+    cycles = done.cycles[first:]
     try:
         return moments([cycles], rounded=False)
     except ValueError:
@@ -441,9 +509,11 @@ def measure(service: Service, *, duration_ns: int, seed: int = 1) -> Moments | N
 
 
 def _refine(
-    service: Service, seen: Moments, *, is_busy_known: bool, is_memory_known: bool
+    service: Service, seen: Moments, *, is_busy_known: bool, is_memory_known: bool, window: float
 ) -> tuple[Service, Moments]:
     duration = fit_duration_ns(seen, service)
+    if service.changes:
+        duration = int(min(MAX_FIT_NS, max(MIN_FIT_NS, service.timeline_ns or window)))
     got = measure(service, duration_ns=duration)
     for _ in range(ROUNDS):
         if got is None:

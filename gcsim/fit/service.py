@@ -343,6 +343,11 @@ class Service:
         return {"count": round(self.stacks_bytes / STACK_BYTES), "stack_used_bytes": STACK_BYTES}
 
     @property
+    def changes(self) -> bool:
+        """Whether it is not the same from beginning to end."""
+        return bool(self.phases) or self.leak_frac > 0
+
+    @property
     def timeline_ns(self) -> int:
         """Length of all phases; 0 where there are none."""
         return sum(phase.duration_ns for phase in self.phases)

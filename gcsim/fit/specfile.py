@@ -85,8 +85,35 @@ def rows(fit: Fit) -> list[Row]:
             "",
             f"the program uses {busy:.0%} of the Ps" + (" (no slack seen)" if service.load == "closed" else ""),
         ),
+        *_course_rows(fit),
         *(Row(fact.name, fact.value, "", fact.source) for fact in fit.facts),
     ]  # fmt: skip
+
+
+def _course_rows(fit: Fit) -> list[Row]:
+    """A leak or phases, with what is known of their levels."""
+    over_time = fit.course
+    out = []
+    if over_time.leak_frac.value > 0:
+        source = "slope of the live heap over bytes allocated"
+        out.append(
+            Row(
+                "kept for ever",
+                _text(over_time.leak_frac.value, "share"),
+                _interval(over_time.leak_frac, "share"),
+                source,
+            )
+        )
+    for number, piece in enumerate(over_time.pieces, start=1):
+        times = f"{format_ns(piece.start_ns)} .. {format_ns(piece.end_ns)}"
+        live, rate = piece.live_bytes, piece.alloc_per_ns
+        out.append(
+            Row(f"phase {number}: live heap", _text(live.value, "bytes"), _interval(live, "bytes"), times)
+        )
+        out.append(
+            Row(f"phase {number}: allocation", _text(rate.value, "rate"), _interval(rate, "rate"), times)
+        )
+    return out
 
 
 def _survival(fit: Fit) -> float:

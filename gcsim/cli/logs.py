@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -12,6 +13,7 @@ from gcsim.errors import Problem, SpecError
 from gcsim.fit.logs import Gogc, Settings, release_of
 from gcsim.interop.pprof_reader import HeapProfile, read_heap
 from gcsim.interop.runtime_metrics import RuntimeMetrics, read
+from gcsim.spec.models import GO_RELEASES
 from gcsim.units import parse_bytes, parse_duration_ns
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -103,6 +105,15 @@ def log_options(function: F) -> F:
 
 def log_settings(go: str | None, gogc: str | None, gomemlimit: str | None) -> Settings:
     """The options as settings."""
+    if (
+        go is not None
+        and go not in GO_RELEASES
+        and not re.fullmatch(r"(go)?1\.\d+(\.\d+|rc\d+|beta\d+)?", go)
+    ):
+        raise click.BadParameter(
+            f"{go!r} is no Go release; write 1.25 or, as a profile of its own, one of {', '.join(GO_RELEASES)}",
+            param_hint="--go",
+        )
     return Settings(
         go=None if go is None else release_of(go),
         gogc=None if gogc is None else parse_gogc(gogc, "--gogc"),

@@ -110,6 +110,11 @@ def fit(
         for run, process in zip(all_runs, log.processes, strict=True)
     ]
     runs = [run[first:] for run, first in zip(all_runs, firsts, strict=True) if len(run) - first >= 2]
+    if log.damaged:
+        shown = ", ".join(map(str, log.damaged[:5])) + (", ..." if len(log.damaged) > 5 else "")
+        notes.append(
+            f"{len(log.damaged)} gctrace lines are cut or changed and were passed over (line {shown})"
+        )
     forced = sum(c.line.forced for c in log.cycles)
     if forced > FORCED_FRAC * len(log.cycles):
         notes.append(
@@ -118,8 +123,7 @@ def fit(
     left_out = sum(first - p.load_from for first, p in zip(firsts, log.processes, strict=True))
     if left_out > 0.3 * len(log.cycles):
         notes.append(
-            f"the live heap grows for long: {left_out} of {len(log.cycles)} cycles are left out as start-up, and a leak"
-            " goes on beyond the log"
+            f"{left_out} of {len(log.cycles)} cycles are left out as start-up: the live heap was still growing"
         )
     try:
         seen = moments(runs)

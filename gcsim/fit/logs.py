@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,9 @@ from gcsim.spec.models import GO_RELEASES
 
 Gogc = int | Literal["off"]
 
+# How a gctrace line begins, of any release; what begins so and cannot be read was cut or changed on its way.
+_BEGIN = re.compile(r"\bgc #?\d+ @\d+\.\d+s \d+%")
+_TOO_OLD = re.compile(r"\bgc #\d+ @|\bgc\d+\(\d+\): ")  # Go 1.5; Go 1.4 and before
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # what terminals and coloured loggers leave in front of a line
 
 MIN_CYCLES = 3  # derived: two intervals between cycles are the least that have a spread
@@ -79,12 +83,14 @@ class Log:
         processes: one or, for records with repeats and logs with restarts, more.
         settings: as far as the file itself says.
         has_load_phase: whether the file says where the load began (records do).
+        damaged: numbers of lines that begin like gctrace lines and cannot be read, from 1.
     """
 
     name: str
     processes: tuple[ProcessLog, ...]
     settings: Settings = field(default_factory=Settings)
     has_load_phase: bool = False
+    damaged: tuple[int, ...] = ()
 
     @property
     def cycles(self) -> list[Observed]:
@@ -108,15 +114,26 @@ def read_log(path: str | Path) -> Log:
     except (EOFError, zlib.error) as error:
         raise _bad(path, f"damaged gzip: {error}", "fetch the file again") from error
     name = re.sub(r"(\.json|\.txt|\.log|\.gz)+$", "", path.name)
-    text = raw.decode("utf-8", errors="replace")
+    # Redirected by PowerShell, logs are UTF-16 with a mark of it.
+    encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    text = raw.decode(encoding, errors="replace")
     if text.lstrip()[:1] == "{":
         try:
             data = json.loads(text)
         except ValueError:
             data = None  # a log of JSON lines is text like any other
         if isinstance(data, Mapping) and "repeats" in data:
-            return _checked(_of_record(name, data), path)
-    return _checked(Log(name=name, processes=processes_of(text)), path)
+            return _checked(_of_record(name, data, path), path, "")
+    return _checked(Log(name=name, processes=processes_of(text), damaged=damaged_lines(text)), path, text)
+
+
+def damaged_lines(text: str) -> tuple[int, ...]:
+    """Numbers of lines that begin like gctrace lines and cannot be read."""
+    return tuple(
+        number
+        for number, line in enumerate(_COLOUR.sub("", text).splitlines(), start=1)
+        if sum(1 for _ in gctrace.parse(line)) < len(_BEGIN.findall(line))
+    )
 
 
 def processes_of(text: str) -> tuple[ProcessLog, ...]:
@@ -146,7 +163,10 @@ def processes_of(text: str) -> tuple[ProcessLog, ...]:
     return tuple(ProcessLog(cycles=tuple(run)) for run in runs)
 
 
-def _of_record(name: str, data: Mapping[str, Any]) -> Log:
+def _of_record(name: str, data: Mapping[str, Any], path: Path) -> Log:
+    problems = list(_record_problems(data, path))
+    if problems:
+        raise SpecError(problems, source="trace")
     settings = data.get("settings")
     settings = settings if isinstance(settings, Mapping) else {}
     processes: list[ProcessLog] = []
@@ -167,6 +187,68 @@ def _of_record(name: str, data: Mapping[str, Any]) -> Log:
         settings=settings_of(settings),
         has_load_phase=has_load,
     )
+
+
+def _record_problems(data: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+    """What in a record is not of its form."""
+    repeats = data["repeats"]
+    if not isinstance(repeats, list):
+        yield Problem(
+            f"{path}: $.repeats", value=repr(repeats)[:40], message="is no list", remedy="list the runs"
+        )
+        repeats = []
+    for number, repeat in enumerate(repeats):
+        here = f"{path}: $.repeats[{number}]"
+        if not isinstance(repeat, Mapping):
+            yield Problem(
+                here, value=repr(repeat)[:40], message="is no object", remedy="write the run's fields"
+            )
+            continue
+        for name in ("gctrace", "gctrace_before_load", "trace"):
+            lines = repeat.get(name) or []
+            if not isinstance(lines, str) and not (
+                isinstance(lines, list) and all(isinstance(line, str) for line in lines)
+            ):
+                yield Problem(
+                    f"{here}.{name}", value=repr(lines)[:40], message="is neither text nor a list of lines",
+                    remedy="give the lines that the runtime printed",
+                )  # fmt: skip
+        for name in ("elapsed_s", "wall_s"):
+            seconds = repeat.get(name)
+            if seconds is not None and (
+                isinstance(seconds, bool)
+                or not isinstance(seconds, int | float)
+                or not 0 < seconds < math.inf
+            ):
+                yield Problem(
+                    f"{here}.{name}",
+                    value=repr(seconds)[:40],
+                    message="is no time above 0",
+                    remedy="write seconds",
+                )
+    settings = data.get("settings")
+    if isinstance(settings, Mapping):
+        for names, pattern, remedy in _SETTINGS:
+            for name in names:
+                value = settings.get(name)
+                if value not in (None, "") and not re.fullmatch(pattern, str(value)):
+                    yield Problem(
+                        f"{path}: $.settings.{name}",
+                        value=repr(value),
+                        message="is no such setting",
+                        remedy=remedy,
+                    )
+
+
+_SETTINGS = (
+    (("gogc", "GOGC"), r"off|\d{1,9}", "write a percentage such as 100, or off"),
+    (("procs", "gomaxprocs", "GOMAXPROCS"), r"[1-9]\d{0,3}", "write a number of Ps from 1 up"),
+    (
+        ("memlimit", "gomemlimit", "GOMEMLIMIT"),
+        r"off|\d+\s*(B|KiB|MiB|GiB|TiB)?",
+        "write a size such as 512MiB, or off",
+    ),
+)
 
 
 def settings_of(data: Mapping[str, Any]) -> Settings:
@@ -214,16 +296,35 @@ def _text(lines: str | Iterable[str]) -> str:
     return lines if isinstance(lines, str) else "\n".join(lines)
 
 
-def _checked(log: Log, path: Path) -> Log:
+def _checked(log: Log, path: Path, text: str) -> Log:
     most = max((len(process.cycles) for process in log.processes), default=0)
-    if most < MIN_CYCLES:
-        found = f"has {most} gctrace lines of one process" if most else "has no gctrace line"
+    if most >= MIN_CYCLES:
+        return log
+    found = f"has {most} gctrace lines of one process" if most else "has no gctrace line"
+    if _TOO_OLD.search(text):
         raise _bad(
             path,
-            f"{found}; a fit needs {MIN_CYCLES}",
-            "run the service with GODEBUG=gctrace=1 and give its stderr (or a record with gctrace or trace)",
+            "has gctrace lines of Go 1.5 or before, which say other things",
+            "take a log of Go 1.6 or later",
         )
-    return log
+    if log.damaged:
+        first = log.damaged[0]
+        line = text.splitlines()[first - 1].strip()
+        raise SpecError(
+            [
+                Problem(
+                    str(path), line=first, value=repr(line[:60]),
+                    message=f"begins like a gctrace line and cannot be read, as {len(log.damaged)} lines do; the file {found}",
+                    remedy="give the lines whole, as the runtime prints them: each in one line, nothing in between",
+                )
+            ],
+            source="trace",
+        )  # fmt: skip
+    raise _bad(
+        path,
+        f"{found}; a fit needs {MIN_CYCLES}",
+        "run the service with GODEBUG=gctrace=1 and give its stderr (or a record with gctrace or trace)",
+    )
 
 
 def _bad(path: Path, message: str, remedy: str) -> SpecError:

@@ -120,6 +120,20 @@ def test_a_record_gives_settings_and_lines_and_nothing_else(tmp_path: Path) -> N
         ("hello\n", "has no gctrace line"),
         ("\n".join(LINES[:2]), "has 2 gctrace lines of one process; a fit needs 3"),
         ('{"repeats": []}', "has no gctrace line"),
+        (
+            "\n".join(line[:70] for line in LINES[:5]),
+            r"\(line 1\): 'gc .* begins like a gctrace line .* as 5 lines do",
+        ),
+        (
+            "gc #1 @0.010s 3%: 0.005+0.1+0.02+0.3+0.1 ms clock, 4->4->1 MB, 4 MB goal, 2 P",
+            "of Go 1.5 or before",
+        ),
+        ('{"repeats": 5}', r"\$.repeats: 5 is no list"),
+        (
+            '{"repeats": [{"gctrace": 5}, 3], "settings": {"gogc": "abc", "memlimit": "5 apples", "procs": 0}}',
+            "5 problems",
+        ),
+        ('{"repeats": [{"gctrace": [], "elapsed_s": "soon"}]}', "'soon' is no time above 0"),
     ],
 )
 def test_a_trace_with_too_little_says_so(tmp_path: Path, text: str, words: str) -> None:
@@ -127,6 +141,20 @@ def test_a_trace_with_too_little_says_so(tmp_path: Path, text: str, words: str) 
     path.write_text(text)
     with pytest.raises(SpecError, match=words):
         read_log(path)
+
+
+def test_cut_lines_are_counted_and_the_rest_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    path.write_text("\n".join([*LINES[:5], LINES[5][:80], "other", *LINES[6:9]]))
+    log = read_log(path)
+    assert log.damaged == (6,)
+    assert [c.follows for c in log.cycles] == [False, True, True, True, True, False, True, True]
+
+
+def test_a_log_redirected_by_powershell_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    path.write_bytes("\r\n".join(LINES[:6]).encode("utf-16"))
+    assert len(read_log(path).cycles) == 6
 
 
 def test_gogc_is_read_off_goal_and_marked_heap() -> None:

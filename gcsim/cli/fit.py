@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from gcsim.cli.logs import log_options, log_settings, parse_latency, read_beside
+from gcsim.cli.logs import log_options, log_settings, parse_latency, read_beside, read_logs
 from gcsim.cli.output import stdout_console
 from gcsim.fit.infer import fit
 from gcsim.fit.logs import read_log
@@ -42,6 +42,7 @@ def command(
     latency_p50: str | None,
     metrics: Path | None,
     allocs: Path | None,
+    also: tuple[Path, ...],
     output: str,
 ) -> None:
     """Derive a spec from TRACE, a service's log with gctrace lines.
@@ -63,6 +64,7 @@ def command(
         latency_p50_ns=parse_latency(latency_p50),
         metrics=of_metrics,
         allocs=of_allocs,
+        also=read_logs(also, "--also"),
     )
     found = rows(fitted)
     if output == "json":

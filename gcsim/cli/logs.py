@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
 
 from gcsim.errors import Problem, SpecError
-from gcsim.fit.logs import Gogc, Settings, release_of
+from gcsim.fit.logs import Gogc, Log, Settings, read_log, release_of
 from gcsim.interop.pprof_reader import HeapProfile, read_heap
 from gcsim.interop.runtime_metrics import RuntimeMetrics, read
 from gcsim.spec.models import GO_RELEASES
@@ -31,6 +31,14 @@ _REQUEST_OPTIONS = (
         help="Requests per second, if known.",
     ),
     click.option(
+        "--also",
+        metavar="TRACE2",
+        multiple=True,
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Another log of the program, under another GOGC: shows what each collection makes it allocate anew, as"
+        " pools do. Repeatable.",
+    ),
+    click.option(
         "--allocs",
         metavar="FILE",
         type=click.Path(dir_okay=False, path_type=Path),
@@ -46,10 +54,27 @@ _REQUEST_OPTIONS = (
 
 
 def request_options(function: F) -> F:
-    """--rate, --latency-p50, --metrics and --allocs: what is known of the service beside its log."""
+    """--rate, --latency-p50, --metrics, --allocs and --also: what is known of the service beside its log."""
     for option in _REQUEST_OPTIONS:
         function = option(function)
     return function
+
+
+def read_logs(paths: Sequence[Path], option: str) -> list[Log]:
+    """Several logs.
+
+    Raises:
+        SpecError: with the problems of all.
+    """
+    logs, problems = list[Log](), list[Problem]()
+    for path in paths:
+        try:
+            logs.append(read_log(path))
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems, source=option)
+    return logs
 
 
 def read_beside(

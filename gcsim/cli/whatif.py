@@ -17,10 +17,10 @@ from gcsim.cli.logs import (
     parse_limit,
     parse_list,
     read_beside,
+    read_logs,
     request_options,
 )
 from gcsim.cli.output import stdout_console
-from gcsim.errors import Problem, SpecError
 from gcsim.fit.forecast import Range, own_settings
 from gcsim.fit.infer import Fit, fit
 from gcsim.fit.logs import Log, read_log
@@ -96,6 +96,7 @@ def command(
     latency_p50: str | None,
     metrics: Path | None,
     allocs: Path | None,
+    also: tuple[Path, ...],
     seeds: int,
     output: str,
     more: tuple[Path, ...],
@@ -122,11 +123,12 @@ def command(
         latency_p50_ns=parse_latency(latency_p50),
         metrics=of_metrics,
         allocs=of_allocs,
+        also=read_logs(also, "--also"),
     )
     for note in fitted.notes:
         click.echo(f"note: {note}", err=True)
     if against:
-        others = _with_settings(_read_all([*against, *more]), values, limits)
+        others = _with_settings(read_logs([*against, *more], "--against"), values, limits)
         found = compare(fitted, others, seeds=seeds)
         if output == "json":
             click.echo(json.dumps(comparisons_json(fitted, found), indent=2, allow_nan=False))
@@ -145,18 +147,6 @@ def _procs(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 1024:
         raise click.BadParameter(f"{text!r} is no number of Ps from 1 to 1024", param_hint="--gomaxprocs")
     return int(text)
-
-
-def _read_all(paths: Sequence[Path]) -> list[Log]:
-    logs, problems = list[Log](), list[Problem]()
-    for path in paths:
-        try:
-            logs.append(read_log(path))
-        except SpecError as error:
-            problems += error.problems
-    if problems:
-        raise SpecError(problems, source="--against")
-    return logs
 
 
 def _with_settings(logs: Sequence[Log], gogc: Sequence[object], limits: Sequence[object]) -> list[Log]:

@@ -18,7 +18,7 @@ import numpy as np
 from gcsim.fit.infer import Fit
 from gcsim.fit.logs import Gogc
 from gcsim.fit.service import Service
-from gcsim.fit.simulation import run_service
+from gcsim.fit.simulation import Simulated, run_service
 from gcsim.fit.window import Figures, of_simulated
 from gcsim.units import MIB, S
 
@@ -122,9 +122,11 @@ def run_task(task: Task) -> Outcome:
     )
     if service.load == "closed" and task.settings.gomaxprocs != task.service.gomaxprocs:
         service = replace(service, cores=max(service.cores, task.settings.gomaxprocs))
-    duration = simulated_ns(service, task.window_ns)
-    spec = service.spec(duration_ns=duration, seed=task.seed)
-    done = run_service(spec, task.service.profile("fit"))
+    done = _simulated(service, task)
+    if service.refill_bytes and len(done.load_cycles) >= 2:
+        # How often cycles come decides what requests allocate, and hardly the other way round: twice is enough.
+        per_cycle = float(done.summary["alloc_bytes"] or 0) / len(done.load_cycles)
+        done = _simulated(service.with_cycle_alloc(per_cycle), task)
     summary = done.summary
     loaded = done.load_cycles
     return Outcome(
@@ -137,6 +139,11 @@ def run_task(task: Task) -> Outcome:
         limiter_share=float(summary["num_limited_gc"] or 0) / max(1, len(loaded)),
         live_bytes=sum(c.live_bytes for c in loaded) / len(loaded) if loaded else service.live_bytes,
     )
+
+
+def _simulated(service: Service, task: Task) -> Simulated:
+    spec = service.spec(duration_ns=simulated_ns(service, task.window_ns), seed=task.seed)
+    return run_service(spec, task.service.profile("fit"))
 
 
 def simulated_ns(service: Service, window_ns: float) -> int:

@@ -48,6 +48,9 @@ FORCED_FRAC = 0.05
 CLEAR_CHANGE = 1.25  # assumed: less is within what the same program does from minute to minute
 LIMITED_GOAL_FRAC = 0.97  # of the goal by GOGC: below, it is the limit's
 START_UP_FRAC = 0.2  # of a log from process start on
+RUN_TO_RUN_FRAC = (
+    0.05  # assumed: the speed of one program on one machine; repeats of the recorded ones differ by 2 to 10 %
+)
 MIN_FIT_NS, MAX_FIT_NS = 200_000_000, 60 * S
 
 
@@ -62,6 +65,7 @@ class Fit:
         notes: what was assumed or inferred, for people.
         facts: what was known beside the log.
         course: what changes over the log.
+        refill: allocated anew after each collection, where other logs show it.
     """
 
     log: Log
@@ -73,6 +77,7 @@ class Fit:
     facts: tuple[Fact, ...] = ()
     is_scannable_known: bool = False
     course: Course = field(default_factory=Course)
+    refill: Estimate | None = None
 
     @property
     def origin(self) -> str:
@@ -89,6 +94,7 @@ def fit(
     latency_p50_ns: float | None = None,
     metrics: RuntimeMetrics | None = None,
     allocs: HeapProfile | None = None,
+    also: Sequence[Log] = (),
 ) -> Fit:
     """Fit a service to a log.
 
@@ -98,6 +104,7 @@ def fit(
         requests_per_s: known request rate; a request then has its share of CPU and allocation.
         latency_p50_ns: known median latency; what a request's CPU does not explain it spends blocked (open loop).
         metrics: dump of the process's runtime/metrics; allocs: its allocs or heap profile.
+        also: logs of the same program under other settings: they show what each collection makes it allocate anew.
     Raises:
         SpecError: a setting can be neither read nor inferred, or the log has too little.
     """
@@ -185,6 +192,7 @@ def fit(
         goroutines=beside.goroutines,
     )
     service = _with_course(_with_objects(service, beside, seen), over_time)
+    service, refill = _with_refill(service, seen, beside, also, notes)
     service, simulated = _refine(
         service,
         seen,
@@ -193,10 +201,17 @@ def fit(
         window=max(window_ns(p) for p in log.processes),
     )
     return Fit(
-        log=log, service=service, observed=seen, simulated=simulated, roots=roots, notes=tuple(notes), facts=beside.facts,
+        log=log,
+        service=service,
+        observed=seen,
+        simulated=simulated,
+        roots=roots,
+        notes=tuple(notes),
+        facts=beside.facts,
         course=over_time,
+        refill=refill,
         is_scannable_known=scannable is not None,
-    )  # fmt: skip
+    )
 
 
 # ---- over time -------------------------------------------------------------------------------------------------
@@ -309,17 +324,64 @@ def _with_objects(service: Service, beside: Known, seen: Moments) -> Service:
         service = service.with_likely_blocks(seen.mark_cpu_ns.value)
     if beside.besides_bytes is not None:
         service = service.with_memory_besides(beside.besides_bytes, beside.mapped_bytes or 0.0)
-    if beside.refill_share > 0:
-        per_cycle = service.request_bytes / max(1e-9, _alloc_per_cycle(seen))
-        service = replace(
-            service, refill_bytes=beside.refill_share * _alloc_per_cycle(seen), cycles_per_request=per_cycle
-        )
     return service
 
 
-def _alloc_per_cycle(seen: Moments) -> float:
-    """Bytes allocated from one cycle's end to the next one's."""
-    return seen.cycle_alloc_bytes.value
+def _with_refill(
+    service: Service, seen: Moments, beside: Known, also: Sequence[Log], notes: list[str]
+) -> tuple[Service, Estimate | None]:
+    """What each collection makes the program allocate anew: from other logs of it, else from its profile's pools.
+
+    Returns:
+        The service, and the figure where logs show it.
+    """
+    per_cycle = seen.cycle_alloc_bytes.value
+    found = _refill(seen, also) if also else None
+    refill = found.value if found is not None else beside.refill_share * per_cycle
+    if found is not None and found.low <= 0:
+        notes.append(
+            "the logs do not show that the program allocates more where it collects more often"
+            f" ({max(0.0, found.low) / MIB:.1f} .. {max(0.0, found.high) / MIB:.1f} MiB per collection)"
+        )
+        refill = 0.0
+    if refill <= 0:
+        return service, found
+    return replace(service, refill_bytes=refill, cycle_alloc_bytes=per_cycle), found
+
+
+def _refill(seen: Moments, also: Sequence[Log]) -> Estimate:
+    """Bytes per collection: slope of bytes per second over collections per second, between logs.
+
+    Both are per time in which the program runs undisturbed.  Machines differ from run to run, which no log shows.
+    """
+    points: list[tuple[float, float, float]] = []
+    for one in [seen, *(_moments_of(log) for log in also)]:
+        rate = one.alloc_per_ns
+        error = math.hypot(rate.error, RUN_TO_RUN_FRAC * rate.value)
+        points.append((rate.value / max(1.0, one.cycle_alloc_bytes.value), rate.value, error))
+    weights = [1 / error**2 for _, _, error in points]
+    whole = math.fsum(weights)
+    mx = math.fsum(w * x for w, (x, _, _) in zip(weights, points, strict=True)) / whole
+    my = math.fsum(w * y for w, (_, y, _) in zip(weights, points, strict=True)) / whole
+    sxx = math.fsum(w * (x - mx) ** 2 for w, (x, _, _) in zip(weights, points, strict=True))
+    if sxx <= 0:
+        return Estimate(0.0)
+    slope = math.fsum(w * (x - mx) * (y - my) for w, (x, y, _) in zip(weights, points, strict=True)) / sxx
+    return Estimate(slope, math.sqrt(1 / sxx))
+
+
+def _moments_of(log: Log) -> Moments:
+    runs = [[of_log(c) for c in process.cycles] for process in log.processes]
+    firsts = [settled_from(run, p.load_from) for run, p in zip(runs, log.processes, strict=True)]
+    try:
+        return moments(
+            [run[first:] for run, first in zip(runs, firsts, strict=True) if len(run) - first >= 2]
+        )
+    except ValueError as error:
+        raise SpecError(
+            [Problem(log.name, message=str(error), remedy="give a log with more cycles in a row")],
+            source="--also",
+        ) from error
 
 
 def _changes(runs: Sequence[Sequence[Cycle]]) -> list[str]:

@@ -22,6 +22,7 @@ BASE_PROFILE = "epyc-genoa-kvm"
 LIVE = "live"
 BLOCK_BYTES = 1024  # the smallest retained object; a heap that is cheap to mark has larger ones
 MAX_BLOCK_BYTES = 32_768
+MAX_REFILL_SHARE = 0.8  # of what is allocated; more would be a program that only refills
 MIN_RUNTIME_BYTES = 1 << 20
 MIN_LEAK_BYTES = 16  # of a request; less is within what a live heap scatters by
 ENTRY_OBJECTS = 16
@@ -108,8 +109,8 @@ class Service:
         object_bytes: size of allocated objects, where `objects` does not say more.
         goroutines: how many share `stacks_bytes`; None = not known.
         leak_frac: share of what is allocated that is never let go.
-        refill_bytes: allocated anew after each collection (pools that it empties), in `request_bytes` with so many
-            `cycles_per_request`.
+        refill_bytes: allocated anew after each collection, as by pools that it empties; `request_bytes` has its share
+            of it where a cycle comes every `cycle_alloc_bytes`.
         runtime_sys_bytes: memory of the runtime besides the heap; None = the base profile's.
         phases: what changes over time; they repeat.
     """
@@ -139,7 +140,7 @@ class Service:
     goroutines: int | None = None
     leak_frac: float = 0.0
     refill_bytes: float = 0.0
-    cycles_per_request: float = 0.0
+    cycle_alloc_bytes: float = 0.0
     runtime_sys_bytes: float | None = None
     phases: tuple[ServicePhase, ...] = ()
     base_profile: str = BASE_PROFILE
@@ -159,6 +160,12 @@ class Service:
     def _footprint(self, costs: CostModel) -> Footprint:
         parts = [costs.object(size, words, "slice").times(count) for count, size, words, _ in self._objects()]
         return sum(parts[1:], parts[0])
+
+    def _alloc_ns(self) -> float:
+        """CPU of allocating in a request."""
+        base = load_profile(self.base_profile, self.go)
+        costs = CostModel(base, release_rules(self.go), self.gomaxprocs, self.cores)
+        return self._footprint(costs).alloc_ns * self._alloc_factor(base)
 
     def _alloc_share(self, base: MachineProfile) -> float:
         """Share of a request's CPU that the base profile's allocation would take."""
@@ -198,6 +205,19 @@ class Service:
         while block < MAX_BLOCK_BYTES and self.live_bytes / block * object_ns > left:
             block *= 2
         return replace(self, block_bytes=block)
+
+    def with_cycle_alloc(self, cycle_alloc_bytes: float) -> Service:
+        """The service where a cycle comes every so many bytes: its requests bear more or less of the refilling.
+
+        A request's own bytes r0 and its share of refilling, R per cycle of C bytes: r = r0 + r R / C.
+        """
+        if not self.refill_bytes or cycle_alloc_bytes <= 0:
+            return self
+        refill, before = self.refill_bytes, self.cycle_alloc_bytes
+        own = self.request_bytes * (1 - min(MAX_REFILL_SHARE, refill / before))
+        request_bytes = own / (1 - min(MAX_REFILL_SHARE, refill / cycle_alloc_bytes))
+        found = replace(self, request_bytes=request_bytes, cycle_alloc_bytes=cycle_alloc_bytes)
+        return replace(found, request_cpu_ns=self.request_cpu_ns + found._alloc_ns() - self._alloc_ns())
 
     def with_memory_besides(self, besides_bytes: float, mapped_bytes: float) -> Service:
         """The runtime's memory as /memory/classes says it.
@@ -258,9 +278,7 @@ class Service:
 
     def _steps(self) -> list[dict[str, Any]]:
         base = load_profile(self.base_profile, self.go)
-        costs = CostModel(base, release_rules(self.go), self.gomaxprocs, self.cores)
-        alloc_ns = self._footprint(costs).alloc_ns * self._alloc_factor(base)
-        cpu_ns = max(0.0, self.request_cpu_ns - alloc_ns - base["request_overhead_ns"])
+        cpu_ns = max(0.0, self.request_cpu_ns - self._alloc_ns() - base["request_overhead_ns"])
         steps: list[dict[str, Any]] = [{"kind": "cpu", "ns": round(cpu_ns / 2)}]
         for count, size, words, site in self._objects():
             what = {"site": site} if site else {"size": size, "pointer_words": words}

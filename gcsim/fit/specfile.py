@@ -85,6 +85,11 @@ def rows(fit: Fit) -> list[Row]:
             "",
             f"the program uses {busy:.0%} of the Ps" + (" (no slack seen)" if service.load == "closed" else ""),
         ),
+        *(
+            [row("allocated anew per collection", fit.refill, "bytes", "allocation over collections, between logs")]
+            if fit.refill is not None and service.refill_bytes
+            else []
+        ),
         *_course_rows(fit),
         *(Row(fact.name, fact.value, "", fact.source) for fact in fit.facts),
     ]  # fmt: skip

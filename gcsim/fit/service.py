@@ -298,11 +298,13 @@ class Service:
             duration_ns: length of the load phase.
             profile: name or path of the machine profile; None = the base profile's name.
         """
-        block = self.block_bytes
         scan = round(ENTRY_OBJECTS * self.scannable_frac)
+        own = min(self.block_bytes, BLOCK_BYTES)
+        rest = (ENTRY_OBJECTS - scan) * own  # bytes without pointers, in fewer and larger objects where marking is cheap
+        size = min(self.block_bytes, rest)
         groups = [
-            {"count": scan, "size": block - 8, "pointer_words": block // 8 - 1, "shape": "tree"},
-            {"count": ENTRY_OBJECTS - scan, "size": block, "pointer_words": 0, "shape": "tree"},
+            {"count": scan, "size": own - 8, "pointer_words": own // 8 - 1, "shape": "tree"},
+            {"count": round(rest / size) if rest else 0, "size": size, "pointer_words": 0, "shape": "tree"},
         ]
         phases = self._phases()
         entries = phases[0]["entries"][LIVE] if phases else self._entries(0.0)
@@ -339,7 +341,7 @@ class Service:
         return {key: value for key, value in data.items() if value != []}
 
     def _entries(self, delta_bytes: float) -> int:
-        return max(0, round((self.live_bytes + delta_bytes) / (ENTRY_OBJECTS * self.block_bytes)))
+        return max(0, round((self.live_bytes + delta_bytes) / (ENTRY_OBJECTS * min(self.block_bytes, BLOCK_BYTES))))
 
     def _phases(self) -> list[dict[str, Any]]:
         out = []

@@ -20,7 +20,9 @@ from gcsim.spec.profile import CONSTANTS, Constant, MachineProfile, load_profile
 
 BASE_PROFILE = "epyc-genoa-kvm"
 LIVE = "live"
-BLOCK_BYTES = 1024  # the smallest retained object; a heap that is cheap to mark has larger ones
+# assumed: one retained object; smaller where marking costs more than so few would, larger where it costs less
+BLOCK_BYTES = 1024
+MIN_BLOCK_BYTES = 64
 MAX_BLOCK_BYTES = 32_768
 MAX_REFILL_SHARE = 0.8  # of what is allocated; more would be a program that only refills
 MIN_RUNTIME_BYTES = 1 << 20
@@ -37,6 +39,7 @@ MAX_ALLOC_SHARE = 0.25
 LARGE_OBJECT_BYTES = (2048, 8192, 32768)
 STACK_BYTES = 4096
 WORD_BYTES = 8
+MALLOC_HEADER_ABOVE_BYTES = 512  # derived: runtime/mbitmap.go minSizeForMallocHeader
 # assumed: neither logs nor profiles say what has pointers; small objects are mostly structs, large ones mostly buffers.
 # It decides little: garbage is hardly ever scanned.
 POINTERS_UP_TO_BYTES = 256
@@ -187,7 +190,7 @@ class Service:
         return found
 
     def with_likely_blocks(self, mark_cpu_ns: float) -> Service:
-        """Retained objects as large as they have to be for marking to cost no more than it does on the base machine.
+        """Retained objects of a size at which marking costs about what it does on the base machine.
 
         Args:
             mark_cpu_ns: CPU of marking a cycle in the log.
@@ -204,6 +207,8 @@ class Service:
         block = BLOCK_BYTES
         while block < MAX_BLOCK_BYTES and self.live_bytes / block * object_ns > left:
             block *= 2
+        while block > MIN_BLOCK_BYTES and self.live_bytes / (block // 2) * object_ns < left:
+            block //= 2
         return replace(self, block_bytes=block)
 
     def with_cycle_alloc(self, cycle_alloc_bytes: float) -> Service:
@@ -300,10 +305,18 @@ class Service:
         """
         scan = round(ENTRY_OBJECTS * self.scannable_frac)
         own = min(self.block_bytes, BLOCK_BYTES)
-        rest = (ENTRY_OBJECTS - scan) * own  # bytes without pointers, in fewer and larger objects where marking is cheap
+        header = WORD_BYTES if own > MALLOC_HEADER_ABOVE_BYTES else 0
+        rest = (
+            ENTRY_OBJECTS - scan
+        ) * own  # bytes without pointers, in fewer and larger objects where marking is cheap
         size = min(self.block_bytes, rest)
         groups = [
-            {"count": scan, "size": own - 8, "pointer_words": own // 8 - 1, "shape": "tree"},
+            {
+                "count": scan,
+                "size": own - header,
+                "pointer_words": (own - header) // WORD_BYTES,
+                "shape": "tree",
+            },
             {"count": round(rest / size) if rest else 0, "size": size, "pointer_words": 0, "shape": "tree"},
         ]
         phases = self._phases()
@@ -341,7 +354,9 @@ class Service:
         return {key: value for key, value in data.items() if value != []}
 
     def _entries(self, delta_bytes: float) -> int:
-        return max(0, round((self.live_bytes + delta_bytes) / (ENTRY_OBJECTS * min(self.block_bytes, BLOCK_BYTES))))
+        return max(
+            0, round((self.live_bytes + delta_bytes) / (ENTRY_OBJECTS * min(self.block_bytes, BLOCK_BYTES)))
+        )
 
     def _phases(self) -> list[dict[str, Any]]:
         out = []

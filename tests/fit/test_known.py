@@ -1,6 +1,5 @@
 """Dumps and profiles beside a log: what they replace, and that the fitted spec has it."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from gcsim.cli.main import cli
 from gcsim.fit.infer import Fit, fit
 from gcsim.fit.known import by_size, known
 from gcsim.fit.logs import read_log
+from gcsim.fit.specfile import rows
 from gcsim.interop.pprof_reader import Frame, HeapProfile, HeapSample, read_heap
 from gcsim.interop.runtime_metrics import Histogram, RuntimeMetrics, read
 from gcsim.spec.load import load_spec
@@ -94,6 +94,7 @@ def test_two_settings_that_differ_are_said_to() -> None:
     assert any("gogc is 150 in the log and 100 in the metrics" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_a_known_cpu_share_is_the_load_of_an_open_loop() -> None:
     """4,000 requests a second of some 105 us are 21 % of two Ps; while marking it looks like more."""
     log = read_log(Path(__file__).parent / "data" / "logs" / "open-loop__go1.27.3_p2_gogc100.json.gz")
@@ -118,9 +119,13 @@ def test_bad_files_are_named_together(tmp_path: Path) -> None:
     assert "none" in done.output
 
 
-def test_facts_are_rows_of_the_table() -> None:
-    done = CliRunner().invoke(cli, ["fit", str(LOG), "--metrics", str(METRICS), "--output", "json"])
-    assert done.exit_code == 0, done.output
-    parameters = json.loads(done.stdout)["parameters"]
-    assert parameters["of it scannable"]["source"] == "/gc/scan/heap over /gc/heap/live"
-    assert "goroutines" in parameters
+def test_facts_are_rows_of_the_table(with_both: Fit) -> None:
+    found = {row.name: row for row in rows(with_both)}
+    assert found["of it scannable"].source == "/gc/scan/heap over /gc/heap/live"
+    assert found["site main-answer"].source.startswith("main.answer main.go:")
+    assert {
+        "goroutines",
+        "mean object allocated",
+        "memory besides the heap",
+        "pauses of the collector",
+    } <= set(found)

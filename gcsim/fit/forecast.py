@@ -22,7 +22,7 @@ from gcsim.fit.simulation import Simulated, run_service
 from gcsim.fit.window import Figures, of_simulated
 from gcsim.units import MIB, S
 
-MAX_CYCLES = 100  # settled cycles simulated; the rest of a longer window is more of the same
+MAX_CYCLES = 250  # settled cycles simulated; the rest of a longer window is more of the same
 MAX_NS = 60 * S
 MIN_NS = 300_000_000
 

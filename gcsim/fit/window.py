@@ -16,6 +16,8 @@ from gcsim.fit.moments import Cycle, of_log, settled_from
 from gcsim.fit.simulation import Simulated
 from gcsim.units import MIB, S
 
+MIN_HALVED = 20  # settled cycles: fewer are all needed for a mean
+
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
@@ -93,6 +95,8 @@ def of_simulated(done: Simulated, *, window_ns: float, start_up: bool) -> Figure
         kept = [c for c in cycles if c.start_ns < begins_ns + window_ns]
         return _figures([(kept, 1.0)], min(window_ns, simulated_ns))
     settled = settled_from(done.cycles, first) - first
+    # Goals go on settling for some cycles after the heap is built: the later half is what the rest is like.
+    settled += (len(cycles) - settled) // 2 if len(cycles) - settled >= MIN_HALVED else 0
     before, steady = cycles[:settled], cycles[settled:]
     per_ns = (len(steady) - 1) / (steady[-1].start_ns - steady[0].start_ns)
     rest_ns = window_ns - (steady[0].start_ns - begins_ns)

@@ -323,13 +323,26 @@ class Collector:
     # ---- stopping and starting the world -------------------------------------------------------------------
 
     def _stopping_ns(self, constant: str, by: P | None) -> int:
-        """How long until every other running P has stopped: the slowest of them decides."""
+        """How long until every other running P has stopped: the slowest of them decides.
+
+        Code that calls functions looks at its stack guard all the time; often it has stopped before the stopper, busy
+        sending signals, goes to sleep.  Otherwise, and always in a long loop without calls, the stopper's thread has
+        to be woken.  Source: runtime/proc.go stopTheWorldWithSema, preemptall.
+        """
         w = self._w
-        running = sum(p.state not in ("idle", "stw") for p in w.ps if p is not by)
-        if not running:
-            return 1_000
-        median, sigma = w.profile[constant], w.profile["stw_stop_sigma"]
-        return max(1_000, int(median * math.exp(sigma * float(self._rng.standard_normal(running).max()))))
+        p = w.profile
+        at_once, sigma = p["stw_stop_at_once_frac"], p["stw_stop_sigma"]
+        stopping = 1_000.0
+        for other in w.ps:
+            if other is by or other.state in ("idle", "stw"):
+                continue
+            g = other.goroutine
+            callless = g.callless_frac if g is not None else 0.0
+            if float(self._rng.random()) >= at_once * (1.0 - callless):
+                stopping = max(stopping, p[constant] * math.exp(sigma * float(self._rng.standard_normal())))
+            else:
+                stopping = max(stopping, p["stw_at_once_ns"])
+        return int(stopping)
 
     def _pause_ns(self, constant: str) -> int:
         w = self._w

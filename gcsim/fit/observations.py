@@ -24,6 +24,7 @@ from gcsim.interop.gctrace import GctraceLine, parse
 from gcsim.policy.constants import PAGE_BYTES
 from gcsim.policy.releases import release_rules
 from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint
+from gcsim.runtime.heap import shaded_frac
 from gcsim.runtime.load import GOROUTINE_BYTES, SUDOG_BYTES
 from gcsim.spec.models import AllocateStep, CpuStep, PointerWritesStep, PoolGetStep, ReplaceStep, Spec
 from gcsim.spec.profile import MachineProfile
@@ -280,10 +281,8 @@ class _Case:
     # ---- marking -----------------------------------------------------------------------------------------------
 
     def marking(self) -> Iterator[Observation]:
-        # Where collections are rare the caches are cold; pointer writes keep them from the collector.
-        has_writes = any(isinstance(step, PointerWritesStep) for step in self.spec.requests[0].steps)
-        if has_writes or min(r["num_gc"] for r in self.record.repeats) < 10:
-            return
+        if min(r["num_gc"] for r in self.record.repeats) < 10:
+            return  # where collections are rare the caches are cold
         replacements = next(
             (s.count for s in self.spec.requests[0].steps if isinstance(s, ReplaceStep)), 0.0
         ) * median(r["requests"] for r in self.record.repeats)
@@ -316,9 +315,19 @@ class _Case:
                 turnover = replacements / retained.entries
                 scattered = fmean(1.0 - math.exp(-turnover * (i + 0.5) / cycles) for i in range(cycles))
                 ns += retained.entries * scattered * entry.scattered_ns
+            ns += retained.entries * self._shaded_frac(retained.entries) * entry.shaded_ns
         # Costs are medians of a log-normal spread from cycle to cycle; measured is a mean.
         ns *= math.exp(profile["mark_sigma"] ** 2 / 2.0)
         return ns * (1.0 + (profile["mark_contention_frac"] if self.procs > 1 else 0.0))
+
+    def _shaded_frac(self, entries: int) -> float:
+        """Share of a set's entries that stores shade ahead of their turn, from how long marks and requests take."""
+        stores = sum(s.count for s in self.spec.requests[0].steps if isinstance(s, PointerWritesStep))
+        if not stores or not entries:
+            return 0.0
+        rate = median(self.repeats(lambda r: r["requests"] / r["elapsed_s"]))
+        mark_s = median(self.per_cycle(lambda c: c.mark_ns.middle)) / 1e9
+        return shaded_frac(stores * rate * mark_s / entries)
 
     # ---- pauses ------------------------------------------------------------------------------------------------
 

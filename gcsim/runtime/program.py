@@ -103,11 +103,13 @@ class Leak(Effect):
 
 
 class PointerWrites(Effect):
-    def __init__(self, heap: Heap, target: RetainedState) -> None:
-        self.heap, self.target = heap, target
+    def __init__(self, heap: Heap, target: RetainedState, *, drops_subtree: bool) -> None:
+        self.heap, self.target, self._drops_subtree = heap, target, drops_subtree
 
     def apply(self, n: int, now_ns: int) -> None:
-        self.target.drop_subtrees(n, self.heap)
+        self.target.written += n
+        if self._drops_subtree:
+            self.target.drop_subtrees(n, self.heap)
 
 
 class Outlive(Effect):
@@ -359,10 +361,11 @@ class Plan:
                     s.callless_ns += max(0.0, each - p["stw_at_once_ns"])
                     s.steady.append((site, Footprint(), False, each))
                     s.barriers += step.count
-                    if step.set is not None and step.drops_subtree:
-                        s.effects.append(
-                            (step.count, PointerWrites(self.heap, self.heap.retained[step.set]), 0.0)
+                    if step.set is not None:
+                        writes = PointerWrites(
+                            self.heap, self.heap.retained[step.set], drops_subtree=step.drops_subtree
                         )
+                        s.effects.append((step.count, writes, 0.0))
                 case ReplaceStep():
                     target = self.heap.retained[step.set]
                     cost = target.entry.alloc_ns + p["random_entry_ns"]

@@ -49,6 +49,7 @@ CONSTANTS: dict[str, str] = {
     "mark_scattered_scan_object_ns": "extra per object with pointers when the heap has been replaced at random",
     "mark_scattered_list_object_ns": "extra per list node when scattered: a dependent cache and TLB miss",
     "mark_scattered_group_ns": "extra for the first object of each group of a scattered entry: misses on object and span",
+    "mark_shaded_group_ns": "extra for a group in allocation order that the write barrier shades at random: a cache miss",
     "mark_scan_ns_per_byte": "scanning pointer words beyond the first 128 bytes of an object",
     "mark_contention_frac": "how much dearer marking gets when other Ps run beside it",
     "mark_sigma": "log-normal spread of what marking costs from cycle to cycle; its costs are medians",

@@ -185,6 +185,7 @@ def _optional_tables(spec: Spec) -> list[str]:
     asked = {
         "requests": record.requests_sample > 0,
         "assists": record.assists,
+        "minors": spec.runtime.collector == "generational",
         "tricolor": record.tricolor,
         "p_states": record.p_states,
     }

@@ -325,9 +325,9 @@ FAULTS = {
     "… Ps idle beside … runnable goroutines": Fault(Scheduler, "schedule", _idle_beside_work, CROWDED),
     # The world is stopped.
     "mutator ran while the world was stopped: bytes, ns … -> …": Fault(
-        Collector, "_stop", _then(_allocate_while_stopped)
+        Collector, "stop_world", _then(_allocate_while_stopped)
     ),
-    "P … is … and was stopped for … of … ns": Fault(Collector, "_stop", _then(_leave_one_running)),
+    "P … is … and was stopped for … of … ns": Fault(Collector, "stop_world", _then(_leave_one_running)),
     # Marking.
     "marking begins with … bytes unswept": Fault(Heap, "sweep_all", _instead(lambda heap: None)),
     "marking begins on … bytes, … are there": Fault(Heap, "sweep_all", _then(_free_twice)),

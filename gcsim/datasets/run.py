@@ -218,5 +218,6 @@ def _run_row(
         "gogc_percent": spec.runtime.gogc,
         "memory_limit_bytes": spec.runtime.gomemlimit,
         "cores": spec.machine.cores,
+        "collector": spec.runtime.collector,
         **metrics,
     }

@@ -28,7 +28,7 @@ HISTORY: tuple[tuple[str, str], ...] = (
     (
         "1.2",
         "collectors without concurrency and with generations: new table minors, heap.nursery_bytes and heap.old_bytes, "
-        "kinds stop_the_world and minor of pauses, metrics num_minor_gc, promoted_bytes, survivor_bytes and minor_pause_ns",
+        "kinds stop_the_world and minor of pauses, runs.collector, metrics num_minor_gc, promoted_bytes, survivor_bytes and minor_pause_ns",
     ),
 )
 """Versions and what each changed, oldest first."""
@@ -445,6 +445,11 @@ _RUNS = TableSchema(
         _column("gogc_percent", "GOGC at the start; null: off", nullable=True),
         _column("memory_limit_bytes", "GOMEMLIMIT at the start; null: none", nullable=True),
         _count("cores", "CPUs of the machine", "CPUs"),
+        _word(
+            "collector",
+            "concurrent (Go's own) or a what-if: stop_the_world, generational; null: before schema 1.2",
+            nullable=True,
+        ),
         *(
             _column(m.name, m.description, m.counterpart, type=m.type, unit=m.unit, nullable=True)
             for m in METRICS

@@ -224,6 +224,15 @@ def _phase(draw: st.DrawFn, sets: tuple[str, ...], open_loop: tuple[str, ...]) -
     return phase
 
 
+COLLECTORS: list[dict[str, Any]] = [
+    *[{}] * 4,
+    {"collector": "stop_the_world"},
+    {"collector": "stop_the_world", "stop_the_world_sweep": True},
+    {"collector": "generational", "generational": {"nursery": 256 << 10, "promotion_age": 1}},
+    {"collector": "generational", "generational": {"nursery": 1 << 20, "promotion_age": 3}},
+]
+
+
 @st.composite
 def spec_data(draw: st.DrawFn) -> dict[str, Any]:
     """Plain data of a valid spec."""
@@ -243,6 +252,7 @@ def spec_data(draw: st.DrawFn) -> dict[str, Any]:
             "gomemlimit": draw(st.sampled_from(["off", "off", 24 << 20, 256 << 20])),
             "assists": draw(st.sampled_from([True, True, True, False])),
             "idle_workers": draw(st.sampled_from([True, True, True, False])),
+            **draw(st.sampled_from(COLLECTORS)),
         },
         "machine": {
             "cores": draw(st.sampled_from([1, 2, 4])),

@@ -56,6 +56,7 @@ class Collector:
         self.last_gc_ns = 0
         self.gc_cpu_ns = 0
         self.is_running = False
+        self.is_unrecorded = False  # from mark start until the cycle's row is written
         self._wanted: TriggerKind | None = None
         self._starter: P | None = None
         self.ender: P | None = None
@@ -90,6 +91,8 @@ class Collector:
         """Look again when heap live can have reached the trigger at the earliest."""
         w = self._w
         if w.generations is not None:
+            w.memory.update()
+            self.trigger_bytes = w.pacer.trigger()[0]
             w.generations.watch()  # the old generation grows when these collect
             return
         if self.is_running:
@@ -177,7 +180,7 @@ class Collector:
         pacer.start_cycle(start_ns, w.procs, kind, stop_the_world=mode)
         ratio = pacer.assist_work_per_byte
         w.limiter.start_gc_transition(True, start_ns)
-        w.is_marking = True
+        w.is_marking = self.is_unrecorded = True
         w.mark.begin(stages, scan_spans=self.snapshot.scan_spans)
         w.watch.mark_begins(w, kind, self.snapshot, stacks_bytes)
         for g in w.alive:
@@ -304,6 +307,7 @@ class Collector:
                 gc_cpu_frac_cumulative=self.gc_cpu_ns / max(1, env.now * w.procs),
             )
         )
+        self.is_unrecorded = False
 
     def mark_done(self, p: P) -> None:
         """The last of the marking ended on this P."""

@@ -233,6 +233,8 @@ class Generations:
                 cpu_ns = collector.minor_pause(start_ns, stopping_ns)
                 self._record(found, "nursery_full", start_ns, stopping_ns, cpu_ns)
                 w.mark.complete_if_done()
+                if not collector.is_running:
+                    collector.trigger_bytes = w.pacer.trigger()[0]  # sinks with memory under a limit
                 if w.pacer.heap_live_bytes >= collector.trigger_bytes:
                     collector.request(None, TriggerKind.HEAP)
             self.give_world()

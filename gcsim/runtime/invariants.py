@@ -116,7 +116,7 @@ def _time(world: World) -> Iterator[str]:
 def _marked_for(world: World) -> dict[PState, int]:
     """CPU time of marking by kind, as the pacer was told: cycles that are over, the present one, who is at it."""
     spent = dict(world.audit.cycles_cpu_ns)
-    if world.is_marking:
+    if world.collector.is_unrecorded:
         pacer = world.pacer
         spent["assist"] += pacer.assist_time_cpu_ns
         spent["dedicated"] += pacer.dedicated_mark_time_cpu_ns

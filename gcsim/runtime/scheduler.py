@@ -156,6 +156,10 @@ class Scheduler:
         if w.is_marking and w.mark.start_worker(p):
             return
         if self.holds_users:
+            # It looks for work all the same: what timers ready meanwhile is in its queue, to run when it may.
+            for victim in w.ps:
+                if victim.timers and victim.timers[0][0] <= now:
+                    self._run_timers(victim, p)
             self._idle(p)
             return
         g: Goroutine | None = None

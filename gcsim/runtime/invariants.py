@@ -84,8 +84,9 @@ def _generations(generations: Generations) -> Iterator[str]:
     by_fate = generations.old_by_fate_bytes
     if generations.old_bytes != by_fate:
         yield f"old generation {generations.old_bytes} bytes by moves != {by_fate} by fate"
-    if min(generations.nursery_bytes, generations.old_bytes, generations.dead_old_bytes) < 0:
-        yield f"a generation is negative: {generations.nursery_bytes}, {generations.old_bytes}"
+    sizes = (generations.nursery_bytes, generations.old_bytes, generations.dead_old_bytes)
+    if min(sizes) < 0:
+        yield f"a generation is negative: {sizes}"
 
 
 def _time(world: World) -> Iterator[str]:

@@ -76,7 +76,9 @@ requests:
 """)
 
 WITHOUT_PROGRAM = apply_overrides(BUSY, ["collector=stop_the_world"])
-GENERATIONAL = apply_overrides(BUSY, ["collector=generational", "nursery=256KiB", "gogc=25", "run.duration=501ms"])
+GENERATIONAL = apply_overrides(
+    BUSY, ["collector=generational", "nursery=256KiB", "gogc=25", "run.duration=501ms"]
+)
 
 # More goroutines than Ps and hardly a collection, so that nobody is on the way to the queue when the run ends.
 CROWDED = parse_spec("""

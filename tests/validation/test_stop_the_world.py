@@ -96,7 +96,7 @@ def test_sweeping_makes_the_last_stop_as_much_longer() -> None:
 @pytest.mark.parametrize("mode", [CONCURRENT, STOPPED, SWEPT])
 @pytest.mark.parametrize(
     ("column", "field"),
-    enumerate(["heap_start_bytes", "heap_end_bytes", "heap_marked_bytes", "heap_goal_bytes"]),
+    list(enumerate(["heap_start_bytes", "heap_end_bytes", "heap_marked_bytes", "heap_goal_bytes"])),
 )
 def test_heap_sizes(mode: str, column: int, field: str) -> None:
     measured = fmean(heap[column] for r in repeats(mode) for heap in r["heap_mib"])

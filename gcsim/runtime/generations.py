@@ -95,6 +95,7 @@ class Generations:
         self._emptied_at_bytes = 0  # allocated by the last minor collection
         self._retained: dict[str, Cohort] = {}
         self._tables: dict[str, tuple[Footprint, Cohort]] = {}
+        self._written_at: dict[str, int] = {}  # pointer stores into entries up to the last minor collection
         self._pools: dict[str, Cohort] = {}
         self._lifetimes: dict[int, Cohort] = {}
         self._leaked = Cohort(self._age)
@@ -148,6 +149,7 @@ class Generations:
 
     def _follow(self, retained: RetainedState) -> None:
         cohort = self._retained[retained.name] = Cohort(self._age)
+        self._written_at[retained.name] = retained.written
         self._tables[retained.name] = (retained.table, Cohort(self._age))
 
         def share_died(frac: float) -> None:
@@ -430,7 +432,8 @@ class Generations:
                 cards += dirty_cards(retained.table.bytes, stores)
             else:
                 cards += filled_cards(stores * WORD_BYTES)
-            writes, retained.writes = retained.writes, 0
+            writes = retained.written - self._written_at[name]
+            self._written_at[name] = retained.written
             if writes:
                 cards += dirty_cards(retained.entries * retained.entry.bytes, writes)
         leaked = heap.leaked

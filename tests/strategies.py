@@ -224,6 +224,15 @@ def _phase(draw: st.DrawFn, sets: tuple[str, ...], open_loop: tuple[str, ...]) -
     return phase
 
 
+COLLECTORS: list[dict[str, Any]] = [
+    *[{}] * 4,
+    {"collector": "stop_the_world"},
+    {"collector": "stop_the_world", "stop_the_world_sweep": True},
+    {"collector": "generational", "generational": {"nursery": 256 << 10, "promotion_age": 1}},
+    {"collector": "generational", "generational": {"nursery": 1 << 20, "promotion_age": 3}},
+]
+
+
 @st.composite
 def spec_data(draw: st.DrawFn) -> dict[str, Any]:
     """Plain data of a valid spec."""
@@ -234,15 +243,19 @@ def spec_data(draw: st.DrawFn) -> dict[str, Any]:
     ]
     open_loop = tuple(request["name"] for request in requests if "rate_per_s" in request)
     gomaxprocs = draw(st.sampled_from([None, 1, 2, 3, 4, 8]))
+    limit = draw(st.sampled_from(["off", "off", 24 << 20, 256 << 20]))
+    # Without a program beside it nothing holds the collector back where a limit leaves no room: no run ends there.
+    collector = draw(st.sampled_from(COLLECTORS if limit != 24 << 20 else [{}]))
     return {
         "name": "random",
         "runtime": {
             "go": draw(st.sampled_from(GO_RELEASES)),
             "gomaxprocs": gomaxprocs,
             "gogc": draw(st.sampled_from([100, 100, 25, 400, "off"])),
-            "gomemlimit": draw(st.sampled_from(["off", "off", 24 << 20, 256 << 20])),
+            "gomemlimit": limit,
             "assists": draw(st.sampled_from([True, True, True, False])),
             "idle_workers": draw(st.sampled_from([True, True, True, False])),
+            **collector,
         },
         "machine": {
             "cores": draw(st.sampled_from([1, 2, 4])),

@@ -247,7 +247,7 @@ def _number(word: str, enum: EnumDescriptor) -> int:
 def _models() -> Iterator[tuple[str, type[BaseModel]]]:
     """Message name -> model, for every message that mirrors a model."""
     every: tuple[type[BaseModel], ...] = (
-        Spec, models.RuntimeSettings, models.Machine, models.Run, models.Record, models.Globals, models.IdleGoroutines,
+        Spec, models.RuntimeSettings, models.Generational, models.Machine, models.Run, models.Record, models.Globals, models.IdleGoroutines,
         models.AllocationSite, models.RetainedSet, models.ObjectGroup, models.RequestClass, models.Phase, *STEP_MODELS.values(),
     )  # fmt: skip
     for model in every:

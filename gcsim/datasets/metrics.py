@@ -57,6 +57,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     _metric("num_limited_gc", "collections", "cycles", "of them with the GC CPU limiter on at the end"),
     _metric("assists", "collections", "assists", "mark assists in those cycles"),
+    _metric(
+        "num_minor_gc",
+        "collections",
+        "collections",
+        "minor collections (only with generations, which Go has not)",
+    ),
     _metric("duration_s", "collections", "s", "length of the load phase after warm-up"),
     _metric("requests", "latency", "requests", "requests completed"),
     _metric("throughput_rps", "latency", "1/s", "requests completed per second"),
@@ -67,6 +73,8 @@ METRICS: tuple[Metric, ...] = (
     _metric("heap_peak_bytes_mean", "heap", "bytes", "mean heap live at mark termination"),
     _metric("heap_goal_bytes_mean", "heap", "bytes", "mean heap goal", "/gc/heap/goal:bytes"),
     _metric("heap_marked_bytes_mean", "heap", "bytes", "mean heap marked", "/gc/heap/live:bytes"),
+    _metric("survivor_bytes", "heap", "bytes", "survived minor collections, each time counted"),
+    _metric("promoted_bytes", "heap", "bytes", "promoted to the old generation"),
     _metric("memory_peak_bytes", "heap", "bytes", "most memory held by the runtime (sys less released)"),
     _metric("memory_end_bytes", "heap", "bytes", "memory held by the runtime at the end (sys less released)"),
     _metric(
@@ -96,7 +104,7 @@ METRICS: tuple[Metric, ...] = (
         "stw_pause_ns",
         PAUSE_QUANTILES,
         "pauses",
-        "GC pause, stopping included",
+        "GC pause, stopping included, of every kind",
         "/sched/pauses/total/gc:seconds",
     ),
     *_quantiles(
@@ -105,6 +113,9 @@ METRICS: tuple[Metric, ...] = (
         "pauses",
         "time to stop the world",
         "/sched/pauses/stopping/gc:seconds",
+    ),
+    *_quantiles(
+        "minor_pause_ns", PAUSE_QUANTILES, "pauses", "pause of a minor collection, stopping included"
     ),
     *_quantiles("latency_ns", tuple(QUANTILES), "latency", f"request latency {_BUCKETED}"),
     *_quantiles(

@@ -12,6 +12,7 @@ from gcsim.runtime.records import (
     GCIntervals,
     HeapSample,
     LatencyBuckets,
+    MinorRecord,
     PauseRecord,
     PhaseChange,
     PStateInterval,
@@ -31,6 +32,7 @@ class Tee:
     cycle: Callable[[CycleRecord], None]
     pause: Callable[[PauseRecord], None]
     gc_intervals: Callable[[GCIntervals], None]
+    minor: Callable[[MinorRecord], None]
     heap: Callable[[HeapSample], None]
     throughput: Callable[[ThroughputWindow], None]
     latency: Callable[[LatencyBuckets], None]

@@ -185,6 +185,7 @@ def _optional_tables(spec: Spec) -> list[str]:
     asked = {
         "requests": record.requests_sample > 0,
         "assists": record.assists,
+        "minors": spec.runtime.collector == "generational",
         "tricolor": record.tricolor,
         "p_states": record.p_states,
     }
@@ -217,5 +218,6 @@ def _run_row(
         "gogc_percent": spec.runtime.gogc,
         "memory_limit_bytes": spec.runtime.gomemlimit,
         "cores": spec.machine.cores,
+        "collector": spec.runtime.collector,
         **metrics,
     }

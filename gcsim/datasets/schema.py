@@ -19,12 +19,17 @@ import pyarrow as pa
 from gcsim.datasets.metrics import METRICS
 from gcsim.errors import DatasetError
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 """major.minor: a new nullable column is a minor step, a rename or a new meaning a major one."""
 
 HISTORY: tuple[tuple[str, str], ...] = (
     ("1.0", "first version"),
     ("1.1", "new table sites"),
+    (
+        "1.2",
+        "collectors without concurrency and with generations: new table minors, heap.nursery_bytes and heap.old_bytes, "
+        "kinds stop_the_world and minor of pauses, runs.collector, metrics num_minor_gc, promoted_bytes, survivor_bytes and minor_pause_ns",
+    ),
 )
 """Versions and what each changed, oldest first."""
 
@@ -206,7 +211,11 @@ _PAUSES = TableSchema(
     columns=(
         _count("cycle", "GC cycle it belongs to; null: none", "cycles", nullable=True),
         _PHASE,
-        _word("kind", "sweep_termination, mark_termination or other"),
+        _word(
+            "kind",
+            "sweep_termination or mark_termination; stop_the_world: a whole cycle without the program, of which Go's own"
+            " counters have the two short stops; minor: a minor collection; or other",
+        ),
         _column("start_ns", "when stopping began"),
         _column("stopping_ns", "until the last P had stopped", "/sched/pauses/stopping/gc:seconds"),
         _column(
@@ -216,13 +225,42 @@ _PAUSES = TableSchema(
     ),
 )
 
+_MINORS = TableSchema(
+    name="minors",
+    rows="one row per minor collection, in order; only of the what-if collector with generations, Go has none",
+    optional=True,
+    columns=(
+        _count("minor", "number of the minor collection, from 1 at process start", "collections"),
+        _PHASE,
+        _word("reason", "nursery_full, or major: part of a major collection's first pause"),
+        _column("start_ns", "when stopping began"),
+        _column("stopping_ns", "until the last P had stopped"),
+        _column(
+            "duration_ns", "until the world ran again, or in a major collection's pause until it was done"
+        ),
+        _column("nursery_bytes", "objects in the nursery before, dead or alive"),
+        _column(
+            "copied_bytes", "survivors, promoted ones included; large objects count but keep their pages"
+        ),
+        _column("promoted_bytes", "of them moved to the old generation"),
+        _column("freed_bytes", "garbage of the nursery, free at once"),
+        _column("freed_objects", "objects of it, those of requests under way left out"),
+        _count("remembered_cards", "cards of old memory that pointers were stored into", "cards"),
+        _column("roots_cpu_ns", "looking through stacks and cards"),
+        _column("copy_cpu_ns", "finding and copying survivors"),
+        _column("stw_cpu_ns", "CPU time charged for its own pause; 0 in a major collection's"),
+        _column("young_bytes", "survivors in the nursery after it"),
+        _column("old_bytes", "objects in the old generation after it, garbage not found yet included"),
+    ),
+)
+
 _HEAP = TableSchema(
     name="heap",
     rows="one row per instant: every record.heap_interval and at the end of each phase",
     columns=(
         _PHASE,
         _TIME,
-        _column("heap_live_bytes", "heap live as the pacer sees it"),
+        _column("heap_live_bytes", "heap live as the pacer sees it; with generations: of the old one"),
         _column("heap_in_use_bytes", "spans in use", "MemStats.HeapInuse"),
         _column("heap_goal_bytes", "present heap goal", "/gc/heap/goal:bytes"),
         _column("heap_mapped_bytes", "heap obtained from the operating system", "MemStats.HeapSys"),
@@ -234,6 +272,14 @@ _HEAP = TableSchema(
             "/memory/classes/total:bytes less released",
         ),
         _column("memory_peak_bytes", "largest memory_bytes since the row before"),
+        _column(
+            "nursery_bytes", "objects in the nursery, dead or alive; null: no generations", nullable=True
+        ),
+        _column(
+            "old_bytes",
+            "objects in the old generation, garbage not found yet included; null: no generations",
+            nullable=True,
+        ),
     ),
 )
 
@@ -399,6 +445,11 @@ _RUNS = TableSchema(
         _column("gogc_percent", "GOGC at the start; null: off", nullable=True),
         _column("memory_limit_bytes", "GOMEMLIMIT at the start; null: none", nullable=True),
         _count("cores", "CPUs of the machine", "CPUs"),
+        _word(
+            "collector",
+            "concurrent (Go's own) or a what-if: stop_the_world, generational; null: before schema 1.2",
+            nullable=True,
+        ),
         *(
             _column(m.name, m.description, m.counterpart, type=m.type, unit=m.unit, nullable=True)
             for m in METRICS
@@ -409,7 +460,7 @@ _RUNS = TableSchema(
 TABLES: dict[str, TableSchema] = {
     t.name: t
     for t in (
-        _RUNS, _CYCLES, _PAUSES, _HEAP, _THROUGHPUT, _LATENCY_HIST, _SCHED_LATENCY_HIST, _REQUESTS, _ASSISTS,
+        _RUNS, _CYCLES, _PAUSES, _MINORS, _HEAP, _THROUGHPUT, _LATENCY_HIST, _SCHED_LATENCY_HIST, _REQUESTS, _ASSISTS,
         _TRICOLOR, _P_STATES, _SITES, _EVENTS,
     )
 }  # fmt: skip

@@ -25,6 +25,7 @@ from gcsim.runtime.records import (
     GCIntervals,
     HeapSample,
     LatencyBuckets,
+    MinorRecord,
     PauseRecord,
     PhaseChange,
     PStateInterval,
@@ -71,7 +72,8 @@ class SummaryAccumulator:
             ("num_gc", "num_forced_gc", "num_limited_gc", "assists", "assist", "background", "idle", "stw"), 0
         )
         self._p_time_ns = 0
-        self._pause_ns, self._stopping_ns = array("q"), array("q")
+        self._pause_ns, self._stopping_ns, self._minor_pause_ns = array("q"), array("q"), array("q")
+        self._minors = dict.fromkeys(("num_minor_gc", "survivor_bytes", "promoted_bytes"), 0)
         self._latency = np.zeros(N_BUCKETS, dtype=np.int64)
         self._sched_latency = np.zeros(N_BUCKETS, dtype=np.int64)
         self._memory_peak_bytes: int | None = None
@@ -130,6 +132,17 @@ class SummaryAccumulator:
         if rec.phase == "load":
             self._pause_ns.append(rec.duration_ns)
             self._stopping_ns.append(rec.stopping_ns)
+            if rec.kind == "minor":
+                self._minor_pause_ns.append(rec.duration_ns)
+
+    def minor(self, rec: MinorRecord) -> None:
+        if rec.phase != "load":
+            return
+        minors = self._minors
+        minors["num_minor_gc"] += 1
+        minors["survivor_bytes"] += rec.copied_bytes
+        minors["promoted_bytes"] += rec.promoted_bytes
+        self._cycles["stw"] += rec.stw_cpu_ns
 
     def gc_intervals(self, rec: GCIntervals) -> None:
         self._gc_intervals.append(rec)
@@ -183,6 +196,7 @@ class SummaryAccumulator:
         gc_cpu_ns = cycles["assist"] + cycles["background"] + cycles["idle"] + cycles["stw"]
         found: Metrics = {
             **{name: cycles[name] for name in ("num_gc", "num_forced_gc", "num_limited_gc", "assists")},
+            **self._minors,
             **{name: sums[name] for name in _WINDOW_SUMS},
             **{name: sums[name] / cycles["num_gc"] if cycles["num_gc"] else None for name in _HEAP_MEANS},
             "duration_s": duration_s,
@@ -197,6 +211,7 @@ class SummaryAccumulator:
             "stw_cpu_ns": cycles["stw"],
             **_exact_quantiles("stw_pause_ns", self._pause_ns),
             **_exact_quantiles("stw_stopping_ns", self._stopping_ns),
+            **_exact_quantiles("minor_pause_ns", self._minor_pause_ns),
             **_bucket_quantiles("latency_ns", self._latency),
             **_bucket_quantiles("sched_latency_ns", self._sched_latency),
         }

@@ -38,6 +38,7 @@ from gcsim.runtime.records import (
     HeapSample,
     Int64Array,
     LatencyBuckets,
+    MinorRecord,
     PauseRecord,
     Phase,
     PhaseChange,
@@ -179,6 +180,9 @@ class RunWriter:
 
     def gc_intervals(self, rec: GCIntervals) -> None:
         """No table: p_states has them, where asked for."""
+
+    def minor(self, rec: MinorRecord) -> None:
+        self._row("minors", rec)
 
     def heap(self, rec: HeapSample) -> None:
         self._row("heap", rec)

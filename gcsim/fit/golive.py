@@ -150,7 +150,10 @@ def case_name(workload: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """What the case is called: program, release and settings, ``cache-service__go1.27.3_p2_gogc100_lim100MiB``."""
     limit = settings.get("memlimit")
     name = f"{workload['name']}__go{settings['go']}_p{settings['procs']}_gogc{settings['gogc']}"
-    return f"{name}_lim{limit}" if limit and limit != "off" else name
+    if limit and limit != "off":
+        name += f"_lim{limit}"
+    stopped = settings.get("gcstoptheworld")
+    return f"{name}_stw{stopped}" if stopped else name
 
 
 def run_program(
@@ -165,8 +168,8 @@ def run_program(
     Args:
         binary: from `build_program`.
         workload: what to do; fields as in records, missing ones as in `WORKLOAD_DEFAULTS`.
-        settings: ``procs`` (GOMAXPROCS), ``gogc`` (percent or ``off``), ``memlimit`` (text, empty for none); ``go``
-            is replaced by the release that the binary was built with.
+        settings: ``procs`` (GOMAXPROCS), ``gogc`` (percent or ``off``), ``memlimit`` (text, empty for none),
+            ``gcstoptheworld`` (of GODEBUG; 1 or 2, missing for a concurrent collector); ``go`` is replaced by the release that the binary was built with.
         repeats: how often, one after another.
         on_repeat: called after each with how many are done.
     Returns:
@@ -192,7 +195,10 @@ def run_program(
 
 def _run_once(binary: Path, workload: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     environment = {k: v for k, v in os.environ.items() if k not in _RUNTIME_VARIABLES}
-    environment |= {"GODEBUG": "gctrace=1", "GOGC": settings["gogc"], "GOMAXPROCS": str(settings["procs"])}
+    debug = "gctrace=1"
+    if settings.get("gcstoptheworld"):
+        debug += f",gcstoptheworld={settings['gcstoptheworld']}"
+    environment |= {"GODEBUG": debug, "GOGC": settings["gogc"], "GOMAXPROCS": str(settings["procs"])}
     if settings["memlimit"] and settings["memlimit"] != "off":
         environment["GOMEMLIMIT"] = str(settings["memlimit"])
     busy_before, own_before = _machine_cpu_s(), _children_cpu_s()

@@ -82,6 +82,7 @@ class Instrument:
 
     def __init__(self) -> None:
         self._load_start_ns: int | None = None
+        self._without_program = False
         self.cycles: list[CycleRecord] = []
         """Those that ended in the load phase."""
         self.pauses_ns: list[int] = []
@@ -94,12 +95,18 @@ class Instrument:
 
     def cycle(self, rec: CycleRecord) -> None:
         """Keeps it if it ended in the load phase."""
+        if self._without_program:
+            # The runtime measures its two stops only, not that goroutines are held back between them.
+            self._without_program = False
+            self.pauses_ns += (rec.sweep_term_ns, rec.mark_term_ns)
         if self._load_start_ns is not None and rec.end_ns >= self._load_start_ns:
             self.cycles.append(rec)
 
     def pause(self, rec: PauseRecord) -> None:
         """Keeps the collector's own: /sched/pauses/total/gc."""
-        if rec.kind != "other":
+        if rec.kind == "stop_the_world":
+            self._without_program = True
+        elif rec.kind != "other":
             self.pauses_ns.append(rec.duration_ns)
 
     def __getattr__(self, name: str) -> Callable[[Any], None]:

@@ -130,7 +130,15 @@ def _settings(spec: Json, go: str, cores: int) -> Json:
         "cores": cores,
         "gogc": str(runtime["gogc"]),
         "memlimit": "" if limit == "off" else f"{limit}B",
+        **_stop_the_world(runtime),
     }
+
+
+def _stop_the_world(runtime: Json) -> Json:
+    """GODEBUG=gcstoptheworld; of the generational collector nothing, so that it does not come back."""
+    if runtime["collector"] != "stop_the_world":
+        return {}
+    return {"gcstoptheworld": 2 if runtime["stop_the_world_sweep"] else 1}
 
 
 def _garbage_kind(step: Mapping[str, Any]) -> str | None:
@@ -200,6 +208,9 @@ def _essence(spec: Json) -> Json:
     """A spec without names, without what is ignored, and with what is adapted in one canonical form."""
     out = {key: value for key, value in spec.items() if key not in _IGNORED}
     out["runtime"] = {**spec["runtime"], "go": "", "gomaxprocs": None}  # see _machine_problems
+    del out["runtime"]["generational"]  # says nothing about other collectors; that one is refused by its name
+    if out["runtime"]["collector"] != "stop_the_world":
+        del out["runtime"]["stop_the_world_sweep"]
     out["run"] = {key: value for key, value in spec["run"].items() if key not in _IGNORED_RUN}
     if not spec["idle_goroutines"]["count"]:
         out["idle_goroutines"] = {"count": 0}

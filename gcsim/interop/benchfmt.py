@@ -101,10 +101,12 @@ def benchmark_name(row: Mapping[str, Any]) -> str:
     name = "".join(part[:1].upper() + part[1:] for part in re.split(r"[^0-9A-Za-z]+", row["name"]))
     gogc = "off" if row["gogc_percent"] is None else row["gogc_percent"]
     limit = row["memory_limit_bytes"]
+    collector = row.get("collector")  # null before schema 1.2
     sub = [
         f"gogc={gogc}",
         *([] if limit is None else [f"gomemlimit={limit}"]),
         f"gomaxprocs={row['gomaxprocs']}",
+        *([f"collector={collector}"] if collector not in (None, "concurrent") else []),
     ]
     return f"Benchmark{name}/{'/'.join(sub)}-{row['gomaxprocs']}"
 

@@ -19,6 +19,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from gcsim.datasets.reader import Result
+from gcsim.errors import DatasetError
 from gcsim.runtime.records import CycleRecord
 from gcsim.units import MIB, MS, US
 
@@ -126,8 +127,17 @@ def lines(result: Result) -> Iterator[str]:
     """The lines of a whole run, start-up included, as the process would have printed them.
 
     With replications: those of each run, one run after the other.
+
+    Raises:
+        DatasetError: the run's collector has generations; the runtime has no line for a minor collection, and one
+            for the old generation alone would be taken for what Go prints.
     """
     for run in result.runs or (result,):
+        if run.spec["runtime"].get("collector") == "generational":
+            raise DatasetError(
+                f"{run.path}: its collector has generations, which Go and its gctrace have not; "
+                "read the tables minors, cycles and pauses, or `gcsim trace`"
+            )
         cores = run.spec["machine"]["cores"]
         rows = run.tables["cycles"].to_arrow(list(CycleRecord._fields)).to_pylist()
         yield from (format_line(CycleRecord(**row), cores=cores) for row in rows)

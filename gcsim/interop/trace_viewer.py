@@ -1,7 +1,8 @@
 """Trace-viewer JSON: the time line of a run for Perfetto and chrome://tracing, laid out as `go tool trace` does.
 
 Process PROCS has a thread per P with what the P did, process GC the phases of each cycle, the pauses and the mark
-assists, process STATS the counters Heap {Allocated, NextGC}, Memory and Requests.  Empty space on a P is idle time.
+assists, process STATS the counters Heap {Allocated, NextGC}, Memory and Requests.  A collector with generations has
+a thread of its minor collections and a counter Generations {Nursery, Old} besides.  Empty space on a P is idle time.
 
 Times are microseconds as the format wants them, with the nanoseconds behind the point.  Events come metadata first,
 then by time, so that the same run gives the same bytes.
@@ -20,7 +21,7 @@ from gcsim.errors import DatasetError
 from gcsim.interop.files import single_run
 
 PROCS, GC, STATS = 1, 2, 3
-_CYCLE_THREAD, _PAUSE_THREAD = 1, 2
+_CYCLE_THREAD, _PAUSE_THREAD, _MINOR_THREAD = 1, 2, 3
 
 # State of a P -> name as readers of Go traces know it.
 STATE_NAMES = {
@@ -59,7 +60,15 @@ def trace(result: Result) -> dict[str, Any]:
         raise DatasetError(
             f"{run.path}: table p_states was not recorded; run again with --set record.p_states=true"
         )
-    timed = [*_procs(run), *_cycles(run), *_pauses(run), *_assists(run), *_counters(run), *_rare(run)]
+    timed = [
+        *_procs(run),
+        *_cycles(run),
+        *_pauses(run),
+        *_minors(run),
+        *_assists(run),
+        *_counters(run),
+        *_rare(run),
+    ]
     timed.sort(key=lambda pair: pair[0])
     return {
         "traceEvents": [*_metadata(run), *(event for _, event in timed)],
@@ -124,6 +133,8 @@ def _metadata(run: Result) -> Iterator[Event]:
         yield named(pid, "process_sort_index", sort_index=order)
     yield named(GC, "thread_name", _CYCLE_THREAD, name="cycles")
     yield named(GC, "thread_name", _PAUSE_THREAD, name="pauses")
+    if "minors" in run.tables:
+        yield named(GC, "thread_name", _MINOR_THREAD, name="minor collections (what-if; Go has none)")
     procs: int = run.tables["runs"].to_arrow(["gomaxprocs"])["gomaxprocs"][0].as_py()
     for p in range(procs):
         yield named(PROCS, "thread_name", p, name=f"Proc {p}")
@@ -152,6 +163,8 @@ def _interval(p: int, state: str, start_ns: int, end_ns: int) -> _Timed:
 
 
 def _cycles(run: Result) -> _Timed:
+    is_stopped = run.spec["runtime"].get("collector") == "stop_the_world"
+    mark = "mark (world stopped)" if is_stopped else "concurrent mark"
     for row in _rows(run, "cycles"):
         start, mark_start, end = row["start_ns"], row["mark_start_ns"], row["end_ns"]
         yield _complete(
@@ -168,7 +181,7 @@ def _cycles(run: Result) -> _Timed:
             phase=row["phase"],
         )
         yield _complete(GC, _CYCLE_THREAD, "sweep termination", start, row["sweep_term_ns"])
-        yield _complete(GC, _CYCLE_THREAD, "concurrent mark", mark_start, row["mark_ns"])
+        yield _complete(GC, _CYCLE_THREAD, mark, mark_start, row["mark_ns"])
         yield _complete(
             GC, _CYCLE_THREAD, "mark termination", mark_start + row["mark_ns"], row["mark_term_ns"]
         )
@@ -184,6 +197,22 @@ def _pauses(run: Result) -> _Timed:
             row["duration_ns"],
             stopping_us=_us(row["stopping_ns"]),
         )
+
+
+def _minors(run: Result) -> _Timed:
+    """Minor collections with what survived them, and both generations."""
+    if "minors" not in run.tables:
+        return
+    for row in _rows(run, "minors"):
+        sizes = ("nursery_bytes", "copied_bytes", "promoted_bytes", "freed_bytes", "old_bytes")
+        start, duration = row["start_ns"], row["duration_ns"]
+        yield _complete(
+            GC, _MINOR_THREAD, f"minor {row['minor']}", start, duration,
+            reason=row["reason"], remembered_cards=row["remembered_cards"], **{name: row[name] for name in sizes},
+        )  # fmt: skip
+        before = row["old_bytes"] - row["promoted_bytes"]
+        yield _counter("Generations", start, Nursery=row["nursery_bytes"], Old=before)
+        yield _counter("Generations", start + duration, Nursery=row["young_bytes"], Old=row["old_bytes"])
 
 
 def _assists(run: Result) -> _Timed:

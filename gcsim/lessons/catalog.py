@@ -204,6 +204,46 @@ _LESSONS = (
         ),
         shows=("bytes_per_request", "heap_marked_bytes_mean", "gc_cpu_frac"),
     ),
+    Lesson(
+        name="stop-the-world",
+        title="What marking beside the program buys",
+        change="Before, nothing of the program runs while a cycle marks, as under GODEBUG=gcstoptheworld=1; after, Go's "
+        "collector as it is.",
+        why="A collector that stops the world has all Ps for marking, needs no write barrier and no assists, and finds a "
+        "heap that does not grow meanwhile. But who arrives waits for all of it. Marking beside the program takes longer "
+        "and about as much CPU, and stops it twice for tens of microseconds.",
+        precise="Go has marked beside the program since release 1.5; stopping the world for whole cycles is a debug "
+        "setting. Under it gctrace and the runtime's pause metrics still show two short pauses, as if the program ran "
+        "between them: goroutines are held back instead. Here the pause is what the program sees.",
+        claims=(
+            _at_most(0.05, "stw_pause_ns_p50"),
+            _at_most(0.6, "latency_ns_p99"),
+            _at_most(1.5, "gc_cpu_frac"),
+            _at_least(1.2, "mark_ns_mean"),
+        ),
+        shows=("stw_pause_ns_max", "mark_assist_cpu_ns", "num_gc", "latency_ns_p50"),
+    ),
+    Lesson(
+        name="generational",
+        title="What generations would change (Go has none)",
+        change="Before, Go's own collector; after, a what-if collector with a nursery of 4 MiB, promotion at the second "
+        "minor collection and the old generation under GOGC.",
+        why="Nearly all that this service allocates is dead when its request ends. Go finds the room again by marking the "
+        "whole cache each time; a minor collection looks at what survived in the nursery, which is next to nothing, "
+        "and at the cards of old memory that were written to. The price: pauses that copy, for every nursery, and a "
+        "write barrier that is never off.",
+        precise="Go's collector has no generations, no nursery and no promotion, and does not move objects; articles "
+        "that say otherwise are mistaken. The what-if's costs are derived from measured constants of Go's own work or "
+        "assumed, not measured on such a collector. And it pays only where the young die: where most of what is "
+        "allocated survives, everything is copied and then marked all the same, and it loses.",
+        claims=(
+            _at_most(0.3, "num_gc"),
+            _at_most(0.5, "gc_cpu_frac"),
+            _at_least(1.05, "throughput_rps"),
+            _at_least(1.2, "stw_pause_ns_p50"),
+        ),
+        shows=("num_minor_gc", "minor_pauses_per_s", "promoted_frac", "memory_peak_bytes", "latency_ns_p99"),
+    ),
 )
 
 LESSONS: dict[str, Lesson] = {lesson.name: lesson for lesson in _LESSONS}

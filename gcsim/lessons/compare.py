@@ -19,10 +19,12 @@ Side = Literal["before", "after"]
 
 _OWN = (
     Metric(name="bytes_per_request", section="heap", type="float64", unit="bytes", description="heap allocated per request"),
-    Metric(name="mark_ns_mean", section="collections", type="float64", unit="ns", description="mean duration of concurrent mark"),
+    Metric(name="mark_ns_mean", section="collections", type="float64", unit="ns", description="mean duration of marking"),
     Metric(name="mark_cpu_ns_per_gc", section="CPU", type="float64", unit="ns of CPU, summed over Ps", description="marking and assists per cycle"),
     Metric(name="scan_work_bytes_mean", section="collections", type="float64", unit="bytes", description="mean scan work on the heap per cycle"),
     Metric(name="marked_growth", section="heap", type="float64", unit="times", description="heap marked by the last cycle over that of the first"),
+    Metric(name="minor_pauses_per_s", section="pauses", type="float64", unit="1/s", description="minor collections per second"),
+    Metric(name="promoted_frac", section="heap", type="float64", unit="1", description="share of what was allocated that became old"),
     Metric(name="pauses_per_gc", section="pauses", type="float64", unit="pauses", description="pauses per cycle"),
 )  # fmt: skip
 NUMBERS: dict[str, Metric] = METRIC_BY_NAME | {metric.name: metric for metric in _OWN}
@@ -81,6 +83,10 @@ def numbers_of(result: Result) -> dict[str, float | None]:
     own: dict[str, float | None] = dict.fromkeys((metric.name for metric in _OWN), None)
     if result.summary["requests"]:
         own["bytes_per_request"] = result.summary["alloc_bytes"] / result.summary["requests"]
+    if result.summary["alloc_bytes"]:
+        own["promoted_frac"] = result.summary["promoted_bytes"] / result.summary["alloc_bytes"]
+    if result.summary["duration_s"]:
+        own["minor_pauses_per_s"] = result.summary["num_minor_gc"] / result.summary["duration_s"]
     if n:
         kinds = ("assist_cpu_ns", "dedicated_cpu_ns", "fractional_cpu_ns", "idle_cpu_ns")
         numbers = {row["cycle"] for row in cycles}

@@ -85,6 +85,18 @@ def _steps(edges: Ints, values: Ints) -> Curve:
     return Curve(np.repeat(edges, 2)[1:-1].astype(np.int64), np.repeat(values, 2).astype(np.int64))
 
 
+def nursery_curve(tables: Tables) -> Curve | None:
+    """Objects in the nursery: before and after each minor collection; None without generations."""
+    if "minors" not in tables:
+        return None
+    minors = columns(tables["minors"], "start_ns", "duration_ns", "nursery_bytes", "young_bytes")
+    minors = {name: values[:MAX_CYCLES] for name, values in minors.items()}
+    start = minors["start_ns"]
+    x = np.column_stack([start, start + minors["duration_ns"]]).ravel()
+    y = np.column_stack([minors["nursery_bytes"], minors["young_bytes"]]).ravel()
+    return Curve(x.astype(np.int64), y.astype(np.int64))
+
+
 def latency_over_time(tables: Tables, fractions: tuple[float, ...]) -> tuple[Ints, Ints, list[Ints]]:
     """Quantiles of all requests per window: starts, ends and one array per fraction."""
     hist = columns(tables["latency_hist"], "start_ns", "end_ns", "bucket_index", "count")

@@ -112,18 +112,22 @@ def heap_figure(tables: Tables, x_range: Any, limit_bytes: int | None) -> Any:
         left=seconds(cycles["start_ns"]), right=seconds(cycles["end_ns"]), bottom=0, top=top / MIB,
         fill_color=style.STATES["fractional"][0], fill_alpha=0.16, line_color=None,
     )  # fmt: skip
-    lines = {
+    lines: dict[str, tuple[extract.Curve, str, float, Any]] = {
         "heap live": (curves.live, style.ACCENT, 1.6, "solid"),
         "heap goal": (curves.goal, style.GOAL, 1.6, "solid"),
         "trigger": (curves.trigger, style.TRIGGER, 1.3, [5, 3]),
         "memory held by the runtime": (curves.memory, style.MEMORY, 1.4, "solid"),
     }
+    nursery = extract.nursery_curve(tables)
+    if nursery is not None:
+        lines["heap live (old generation)"] = lines.pop("heap live")
+        lines["nursery"] = (nursery, style.NURSERY, 1.0, "solid")
     entries = []
     for name, (curve, colour, width, dash) in lines.items():
         source = ColumnDataSource({"x": seconds(curve.x), "y": curve.y / MIB})
         line = fig.line("x", "y", source=source, color=colour, line_width=width, line_dash=dash)
         entries.append((name, [line]))
-        if name == "heap live":
+        if name.startswith("heap live"):
             fig.add_tools(
                 hover(line, [("at", "@x{0.000000} s"), ("heap live", f"@y{_MIB_HOVER}")], mode="vline")
             )

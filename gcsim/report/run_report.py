@@ -32,14 +32,13 @@ def run_page(result: Result) -> str:
                 sizing_mode="stretch_width",
             ),
             "Heap",
-            "Heap live climbs to the trigger, where a cycle starts; when marking ends it falls to what was marked, and the "
-            "next goal is set. Shaded: cycles. Drag to zoom in, Ctrl and the wheel to zoom, click a legend to hide a line. "
-            "All figures of this section share their time axis.",
+            f"{_heap_caption(spec)} Shaded: cycles. Drag to zoom in, Ctrl and the wheel to zoom, click a legend to hide a "
+            "line. All figures of this section share their time axis.",
         ),
         page.Figure(
             figures.pause_figure(tables, x_range),
             "Pauses",
-            "Each stop of the world, stopping included. Two per cycle; the axis is logarithmic.",
+            f"Each stop of the world, stopping included. {_PAUSE_CAPTIONS[_collector(spec)]} The axis is logarithmic.",
         ),
         page.Figure(p_figure, "Ps", _p_caption(intervals)),
         page.Figure(
@@ -97,6 +96,31 @@ def run_page(result: Result) -> str:
             sections=sections,
             footer=f"gcsim {run.manifest.identity.engine_version} · this file is complete: it opens offline and fetches nothing",
         )
+    )
+
+
+_PAUSE_CAPTIONS = {
+    "concurrent": "Two per cycle.",
+    "stop_the_world": "What-if: one per cycle, since nothing of the program runs while it marks.",
+    "generational": "What-if: one per minor collection, and two per cycle of the old generation.",
+}
+
+
+def _collector(spec: dict[str, Any]) -> str:
+    """Of a spec of any schema version."""
+    name: str = spec["runtime"].get("collector", "concurrent")
+    return name
+
+
+def _heap_caption(spec: dict[str, Any]) -> str:
+    if _collector(spec) == "generational":
+        return (
+            "What-if, Go has no generations: new objects fill the nursery, which a minor collection empties; what survives "
+            "is promoted to the old generation, whose size is heap live. At the trigger a cycle of that one starts."
+        )
+    return (
+        "Heap live climbs to the trigger, where a cycle starts; when marking ends it falls to what was marked, and the "
+        "next goal is set."
     )
 
 

@@ -11,6 +11,7 @@ GOAL = "#0f766e"
 TRIGGER = "#d97706"
 LIMIT = "#be123c"
 MEMORY = "#94a3b8"
+NURSERY = "#0891b2"
 FRONT = "#be123c"
 
 # State of a P -> colour and words, in the order in which they are stacked: the program, the collector, the rest.
@@ -31,6 +32,8 @@ COLLECTOR = ("assist", "dedicated", "fractional", "idle_worker", "stw", "sweep",
 PAUSES: dict[str, tuple[str, str]] = {
     "sweep_termination": ("#6366f1", "sweep termination"),
     "mark_termination": ("#111827", "mark termination"),
+    "stop_the_world": ("#be123c", "whole cycle, world stopped"),
+    "minor": ("#0891b2", "minor collection"),
     "other": ("#94a3b8", "other"),
 }
 

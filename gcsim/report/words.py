@@ -67,6 +67,14 @@ def settings(spec: Mapping[str, Any]) -> list[str]:
     ]
     if machine["cfs_quota"] != "off":
         chips.append(f"quota {format_ns(machine['cfs_quota'])} per {format_ns(machine['cfs_period'])}")
+    collector = runtime.get("collector", "concurrent")
+    if collector == "stop_the_world":
+        swept = ", swept stopped too" if runtime["stop_the_world_sweep"] else ""
+        chips.append(f"what-if: stop the world{swept}")
+    elif collector == "generational":
+        generational = runtime["generational"]
+        nursery = format_bytes(generational["nursery"])
+        chips.append(f"what-if: generations, nursery {nursery}, age {generational['promotion_age']}")
     return [*chips, f"machine {machine.get('profile', 'of a file')}"]
 
 

@@ -6,6 +6,9 @@ collector's course (`cycle`), marking with its workers and assists (`mark`), swe
 (`memory`), cores and quota (`machine`), load (`load`).  The heap is kept as cohorts (`heap`), progress as curves
 (`goroutine`, `program`), so events are scheduling decisions, not allocations.
 
+Go's collector marks beside the program.  Two others answer what-if questions: one that stops the world for whole cycles,
+as GODEBUG=gcstoptheworld does (`cycle`, `scheduler`), and one with generations, which Go has not (`generations`).
+
 Left out: escape analysis, growth of slices and maps, finalizers, the binary execution trace.
 """
 

@@ -17,6 +17,7 @@ from gcsim.runtime.records import (
     EventRecord,
     HeapSample,
     LatencyBuckets,
+    MinorRecord,
     PauseRecord,
     PhaseChange,
     PState,
@@ -115,7 +116,9 @@ class Audit:
         self._window_end_ns = 0
         self._heap_ns = 0
         self._latencies_missing = 0
-        self._rows: deque[CycleRecord | PauseRecord | EventRecord | PhaseChange] = deque(maxlen=_LAST_ROWS)
+        self._rows: deque[CycleRecord | PauseRecord | MinorRecord | EventRecord | PhaseChange] = deque(
+            maxlen=_LAST_ROWS
+        )
         # Frequent rows that nothing is asked of.
         self.request = recorder.request
         self.p_state = recorder.p_state
@@ -175,6 +178,17 @@ class Audit:
         if not 0 <= rec.parked_ns <= rec.duration_ns or rec.start_ns < self._cycle_end_ns:
             self.breaches.add(end, f"{rec}; the last cycle ended at {self._cycle_end_ns} ns")
         self._recorder.assist(rec)
+
+    def minor(self, rec: MinorRecord) -> None:
+        """What was in the nursery is free, promoted or still there."""
+        self._rows.append(rec)
+        after = rec.freed_bytes + rec.promoted_bytes + rec.young_bytes
+        if rec.nursery_bytes != after or rec.copied_bytes != rec.promoted_bytes + rec.young_bytes:
+            self.breaches.add(
+                rec.start_ns,
+                f"minor collection {rec.minor}: {rec.nursery_bytes} bytes were there, {after} are accounted for",
+            )
+        self._recorder.minor(rec)
 
     def heap(self, rec: HeapSample) -> None:
         """Live heap is in spans, spans in memory that is held; the peak is no less than any sample."""

@@ -52,6 +52,12 @@ class Builder(Goroutine):
         self._stretches = _stretches(rows)
         self._next_stretch()
 
+    @property
+    def makes(self) -> Footprint:
+        """What it is at."""
+        row = self._rows[min(self.row, len(self._rows) - 1)] if self._rows else None
+        return Footprint() if row is None else row.table or row.retained.entry
+
     def _plan(self, retained: RetainedState, n: int) -> Iterator[_Row]:
         world = self.world
         table = retained.table_for(world.costs, retained.entries + retained.building + n)

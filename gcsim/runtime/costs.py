@@ -104,6 +104,7 @@ class CostModel:
         )
         self.stalls = [s for s in profile.stalls if not s.all_cores_busy or procs >= cores]
         self._span_bytes: dict[tuple[int, bool], int] = {}
+        self.barrier_always_on = False  # whether pointer stores pass the write barrier outside of marking too
 
     @property
     def refill_ahead_bytes(self) -> int:

@@ -1,7 +1,8 @@
 """The GC cycle: trigger, sweep termination, concurrent mark, mark termination, sweep.
 
 One SimPy process, woken when a cycle is wanted.  It stops the world, asks the pacer, lets the mark phase run, and
-stops it again.  Source: runtime/mgc.go gcStart, gcMarkDone, gcMarkTermination; runtime/proc.go
+stops it again.  Under `runtime.collector: stop_the_world` (GODEBUG=gcstoptheworld=1 or 2) the world runs for the
+mark workers alone in between: every P is a dedicated one, and the scheduler holds back whatever else is runnable.  Source: runtime/mgc.go gcStart, gcMarkDone, gcMarkTermination; runtime/proc.go
 stopTheWorldWithSema, startTheWorldWithSema, procresize (go1.27).
 """
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 NO_LIMIT = (1 << 63) - 1
 _NEAR_BYTES = 128 << 10
+SWEEP_STOPPED = 2  # of GODEBUG=gcstoptheworld: sweeping is over before the world runs again
 ROOT_BLOCK_BYTES = 256 << 10  # derived: runtime/mgcmark.go rootBlockBytes (go1.19 .. go1.27)
 
 _REASONS: dict[TriggerKind, TriggerReason] = {
@@ -54,6 +56,7 @@ class Collector:
         self.last_gc_ns = 0
         self.gc_cpu_ns = 0
         self.is_running = False
+        self.is_unrecorded = False  # from mark start until the cycle's row is written
         self._wanted: TriggerKind | None = None
         self._starter: P | None = None
         self.ender: P | None = None
@@ -65,6 +68,7 @@ class Collector:
         self.trigger_bytes = world.pacer.trigger()[0]
         self.snapshot: MarkSnapshot | None = None
         self.mark_start_bytes = 0
+        self.freed_while_marking_bytes = 0  # by minor collections, where there are generations
         world.env.process(self._run())
 
     # ---- asking for a cycle --------------------------------------------------------------------------------
@@ -85,9 +89,14 @@ class Collector:
 
     def watch(self) -> None:
         """Look again when heap live can have reached the trigger at the earliest."""
+        w = self._w
+        if w.generations is not None:
+            w.memory.update()
+            self.trigger_bytes = w.pacer.trigger()[0]
+            w.generations.watch()  # the old generation grows when these collect
+            return
         if self.is_running:
             return
-        w = self._w
         limited = w.pacer.memory_limit_bytes < NO_LIMIT
         if limited:
             w.memory.update()
@@ -129,6 +138,8 @@ class Collector:
             self.forced_waiters, self.next_waiters = self.next_waiters, []
             sweeping_ns = w.sweep.finish()
             yield env.timeout(sweeping_ns + int(w.profile["gc_start_ns"]))
+            if w.generations is not None:
+                yield from w.generations.take_world()
             yield from self._cycle(kind, starter)
             self.is_running = False
             for g in self.forced_waiters:
@@ -151,33 +162,42 @@ class Collector:
         # Sweep termination.
         if starter is not None and starter.state != "mutator":
             starter = None
-        stopping1 = self._stopping_ns("stw_stop_ns", starter)
+        stopping1 = self.stopping_ns("stw_stop_ns", starter)
         yield env.timeout(stopping1)
-        self._stop(starter)
-        yield env.timeout(self._pause_ns("stw_sweep_term_ns"))
+        mode = w.stop_the_world
+        # Who starts a cycle without the program waits like everybody else.
+        self.stop_world(None if mode else starter)
+        yield env.timeout(self.pause_ns("stw_sweep_term_ns"))
         for pool in w.heap.pools.values():
             pool.clear(w.heap)
+        if w.generations is not None:
+            yield env.timeout(w.generations.begin_major(start_ns, stopping1))
         w.memory.update()
         stages, stacks_bytes = self._work()
         assert self.snapshot is not None
         heap0 = pacer.heap_live_bytes
         trigger, goal = pacer.trigger()
-        pacer.start_cycle(start_ns, w.procs, kind)
+        pacer.start_cycle(start_ns, w.procs, kind, stop_the_world=mode)
         ratio = pacer.assist_work_per_byte
         w.limiter.start_gc_transition(True, start_ns)
-        w.is_marking = True
+        w.is_marking = self.is_unrecorded = True
         w.mark.begin(stages, scan_spans=self.snapshot.scan_spans)
         w.watch.mark_begins(w, kind, self.snapshot, stacks_bytes)
         for g in w.alive:
             g.credit = g.debited = 0
         self.mark_start_bytes = w.heap.allocated_bytes
+        self.freed_while_marking_bytes = 0
         mark_start = env.now
         w.limiter.finish_gc_transition(mark_start)
+        if mode:
+            w.sched.hold_users()
         self._marked = env.event()
         off_core_ns = w.cores.gather()
-        lost_ns = self._start(starter, off_core_ns)
+        lost_ns = self.start_world(starter, off_core_ns)
         if lost_ns:
             yield env.timeout(lost_ns)
+        if w.generations is not None:
+            w.generations.give_world()
         stw1 = env.now - start_ns
         charge1 = self._charge("sweep_termination", start_ns, stopping1, stw1, lost_ns)
         # Concurrent mark, until the last worker or assist finds nothing more.
@@ -188,12 +208,14 @@ class Collector:
             yield self._marked
         yield env.timeout(int(w.profile["mark_fixed_ns"]))
         # Mark termination.
+        if w.generations is not None:
+            yield from w.generations.take_world()
         term_ns = env.now
         ender = self.ender
-        stopping2 = self._stopping_ns("stw_stop_mark_term_ns", ender)
+        stopping2 = self.stopping_ns("stw_stop_mark_term_ns", ender)
         yield env.timeout(stopping2)
-        self._stop(ender)
-        yield env.timeout(self._pause_ns("stw_mark_term_ns"))
+        self.stop_world(ender)
+        yield env.timeout(self.pause_ns("stw_mark_term_ns"))
         w.limiter.start_gc_transition(False, term_ns)
         w.is_marking = False
         w.cores.spread()
@@ -202,34 +224,48 @@ class Collector:
         pacer.end_cycle(term_ns, w.procs)
         heap1 = pacer.heap_live_bytes
         marked = self.snapshot.reachable_bytes + (w.heap.allocated_bytes - self.mark_start_bytes)
+        marked -= self.freed_while_marking_bytes
         w.memory.update()
-        in_use = w.memory.heap_in_use_bytes
+        in_use = w.memory.heap_in_use_bytes - w.memory.nursery_bytes
         w.memory.end_cycle(marked)
         pacer.last_stack_scan_bytes = pacer.stack_scan_work_bytes
         w.heap.condemn(self.snapshot)
         w.watch.survived(w, marked)
+        if w.generations is not None:
+            w.generations.condemned(self.snapshot.dead_bytes, self.snapshot.dead_objects)
+            marked = w.generations.old_bytes
         pacer.reset_live(marked)
         for p in w.ps:
             p.cache_empty = True
-        pacer.commit(False)
+        sweeps_stopped = mode == SWEEP_STOPPED
+        pacer.commit(sweeps_stopped)
         self.trigger_bytes = pacer.trigger()[0]
         garbage_bytes = max(0, in_use - self.snapshot.reachable_bytes)
         spans = self.snapshot.spans + garbage_bytes * w.probe.load.spans_per_byte
-        w.sweep.begin(in_use, spans, self.trigger_bytes)
+        w.sweep.begin(in_use, spans, self.trigger_bytes, concurrent=not sweeps_stopped)
+        if sweeps_stopped:
+            yield env.timeout(w.sweep.finish())
         w.memory.update()
         w.memory.pace_scavenger()
         w.memory.watch()
         self.last_gc_ns = env.now
         w.limiter.finish_gc_transition(env.now)
         limited = w.limiter.limiting
-        self._start(ender)
+        if mode:
+            w.sched.release_users()
+        self.start_world(ender)
+        if w.generations is not None:
+            w.generations.give_world()
         stw2 = env.now - term_ns
         charge2 = self._charge("mark_termination", term_ns, stopping2, stw2)
+        if mode:
+            self._record_pause("stop_the_world", start_ns, stopping1, env.now - start_ns, charge1 + charge2)
         self.gc_cpu_ns += (
             charge1 + charge2 + pacer.assist_time_cpu_ns + pacer.dedicated_mark_time_cpu_ns
             + pacer.fractional_mark_time_cpu_ns
         )  # fmt: skip
-        intervals = np.asarray(w.mark.intervals, dtype=np.int64).reshape(-1, 2)
+        # Without the program, marking is part of the pause.
+        intervals = np.asarray([] if mode else w.mark.intervals, dtype=np.int64).reshape(-1, 2)
         w.probe.recorder.gc_intervals(
             GCIntervals(self.cycle, phase, intervals[:, 0].copy(), intervals[:, 1].copy())
         )
@@ -275,6 +311,7 @@ class Collector:
                 gc_cpu_frac_cumulative=self.gc_cpu_ns / max(1, env.now * w.procs),
             )
         )
+        self.is_unrecorded = False
 
     def mark_done(self, p: P) -> None:
         """The last of the marking ended on this P."""
@@ -324,9 +361,14 @@ class Collector:
         ]
         return stages, used_bytes
 
+    def nothing_left(self) -> None:
+        """Marking ended just when the world was stopped for something else: nobody's P is there to end it."""
+        self.ender = None
+        self._marked.succeed()
+
     # ---- stopping and starting the world -------------------------------------------------------------------
 
-    def _stopping_ns(self, constant: str, by: P | None) -> int:
+    def stopping_ns(self, constant: str, by: P | None) -> int:
         """How long until every other running P has stopped: the slowest of them decides.
 
         Code that calls functions looks at its stack guard all the time; often it has stopped before the stopper, busy
@@ -348,12 +390,13 @@ class Collector:
                 stopping = max(stopping, p["stw_at_once_ns"])
         return int(stopping)
 
-    def _pause_ns(self, constant: str) -> int:
+    def pause_ns(self, constant: str) -> int:
+        """How long the fixed work of a pause takes."""
         w = self._w
         base = w.profile[constant] + w.profile["stw_per_p_ns"] * (w.procs - 1)
         return int(base * math.exp(w.profile["stw_work_sigma"] * float(self._rng.standard_normal())))
 
-    def _stop(self, by: P | None) -> None:
+    def stop_world(self, by: P | None) -> None:
         """Every P stops.  Running goroutines go to the global queue; `by` keeps its own."""
         w = self._w
         for p in w.ps:
@@ -376,7 +419,7 @@ class Collector:
         w.is_stopped = True
         w.watch.stops(w)
 
-    def _start(self, by: P | None, off_core_ns: int = 0) -> int:
+    def start_world(self, by: P | None, off_core_ns: int = 0) -> int:
         """The world runs again.
 
         Args:
@@ -433,17 +476,39 @@ class Collector:
     ) -> int:
         """Record the pause; the CPU time that the release charges the collector for it.
 
+        In a cycle without the program it is part of the one pause that the program sees.
+
         Args:
             restarting_ns: at its end, after the time has been taken that newer releases charge.
         """
+        cpu_ns = self._charged_ns(stopping_ns, duration_ns, restarting_ns)
+        if not self._w.stop_the_world:
+            self._record_pause(kind, start_ns, stopping_ns, duration_ns, cpu_ns)
+        return cpu_ns
+
+    def _charged_ns(self, stopping_ns: int, duration_ns: int, restarting_ns: int = 0) -> int:
         w = self._w
         if w.rules.pause_charge is PauseCharge.MIN_PROCS_CPUS:
-            cpu_ns = min(w.procs, w.spec.machine.cores) * duration_ns
-        else:
-            cpu_ns = stopping_ns + w.procs * (duration_ns - restarting_ns - stopping_ns)
+            return min(w.procs, w.spec.machine.cores) * duration_ns
+        return stopping_ns + w.procs * (duration_ns - restarting_ns - stopping_ns)
+
+    def minor_pause(self, start_ns: int, stopping_ns: int) -> int:
+        """Record the pause of a minor collection, which is over; the CPU time charged for it."""
+        w = self._w
+        duration_ns = w.env.now - start_ns
+        cpu_ns = self._charged_ns(stopping_ns, duration_ns)
+        self.gc_cpu_ns += cpu_ns
+        w.probe.recorder.pause(
+            PauseRecord(None, w.probe.phase_at(start_ns), "minor", start_ns, stopping_ns, duration_ns, cpu_ns)
+        )
+        return cpu_ns
+
+    def _record_pause(
+        self, kind: PauseKind, start_ns: int, stopping_ns: int, duration_ns: int, cpu_ns: int
+    ) -> None:
+        w = self._w
         w.probe.recorder.pause(
             PauseRecord(
                 self.cycle, w.probe.phase_at(start_ns), kind, start_ns, stopping_ns, duration_ns, cpu_ns
             )
         )
-        return cpu_ns

@@ -11,6 +11,7 @@ from gcsim.runtime.audit import Audit
 from gcsim.runtime.clock import Alarm
 from gcsim.runtime.costs import CostModel, SpanClass
 from gcsim.runtime.cycle import Collector
+from gcsim.runtime.generations import Generations
 from gcsim.runtime.heap import Heap, PoolState, RetainedState
 from gcsim.runtime.load import Load
 from gcsim.runtime.machine import Cores
@@ -80,6 +81,8 @@ def build(spec: Spec, *, seed: int | None, profile: MachineProfile, recorder: Re
     world.probe = Probe(world, world.audit)
     _fill(world.heap, world)
     world.collector = Collector(world)
+    if spec.runtime.collector == "generational":
+        world.generations = Generations(world)
     load = world.probe.load = Load(world)
     world.env.process(load.run())
     return world

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from gcsim.runtime.costs import Footprint
+
 if TYPE_CHECKING:
     from gcsim.runtime.program import Effect, Plan
     from gcsim.runtime.world import P, World
@@ -35,6 +37,7 @@ class Goroutine:
         row: rows finished.  pos: CPU ns into the stretch.  end: its last.  alloc: bytes of the stretch allocated.
         slow: wall time per CPU time just now (>= 1: marking elsewhere, write barriers, sweeping).
         mark_slow: the same while a cycle marks.
+        plain_slow: the same without either: 1, unless the write barrier is always on.
         callless_frac: share of its CPU time in loops that call nothing, where only a signal stops it.
         contended_frac: share of its CPU time that is there because every other P runs a mutator too.
         frames_bytes, stack_bytes: live frames, and the stack that holds them.
@@ -45,7 +48,7 @@ class Goroutine:
     __slots__ = (
         "bytes_per_ns", "callless_frac", "contended_frac", "credit", "cum_alloc", "cum_ns", "debited", "end", "frames_bytes", "has_entered", "live_per_byte", "mark_slow", "name",
         "object_bytes", "assist_began_ns", "assist_debt", "assist_p", "assist_stolen", "assist_work", "parked_ns",
-        "pos", "ready_ns", "row", "stack_bytes", "alloc", "scannable_per_byte", "slow", "trace_knots", "world",
+        "plain_slow", "pos", "ready_ns", "row", "stack_bytes", "alloc", "scannable_per_byte", "slow", "trace_knots", "world",
     )  # fmt: skip
 
     def __init__(self, world: World, name: str) -> None:
@@ -68,6 +71,7 @@ class Goroutine:
         self.bytes_per_ns = 0.0
         self.object_bytes = 1
         self.mark_slow = 1.0
+        self.plain_slow = 1.0
         self.contended_frac = 0.0
         self.callless_frac = 0.0
         self.trace_knots = False
@@ -83,6 +87,16 @@ class Goroutine:
     def request_class(self) -> str | None:
         """Name of the request class it works for; None for set-up and the runtime's own."""
         return None
+
+    @property
+    def makes(self) -> Footprint:
+        """What it allocates, on average; nothing where it allocates nothing."""
+        return Footprint()
+
+    @property
+    def garbage_frac(self) -> float:
+        """Share of what it allocates for a row that dies with it; the rest lives on elsewhere."""
+        return 0.0
 
     @property
     def in_flight_bytes(self) -> int:
@@ -105,6 +119,7 @@ class Goroutine:
         self.bytes_per_ns = plan.bytes_per_ns
         self.object_bytes = plan.object_bytes
         self.mark_slow = plan.mark_slow
+        self.plain_slow = plan.plain_slow
         self.contended_frac = plan.contended_frac
         self.callless_frac = plan.callless_frac
 
@@ -166,6 +181,14 @@ class Worker(Goroutine):
     @property
     def request_class(self) -> str | None:
         return self.plan.name
+
+    @property
+    def makes(self) -> Footprint:
+        return self.plan.mixed
+
+    @property
+    def garbage_frac(self) -> float:
+        return self.plan.garbage_frac
 
     def _draw(self) -> None:
         plan = self.plan

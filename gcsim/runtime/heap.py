@@ -53,6 +53,8 @@ class RetainedState:
         self.shaded_frac = 0.0  # entries that the write barrier shaded ahead of their turn in the last cycle
         self._written_at_mark_start = 0
         self.table = Footprint()
+        self.stores = 0  # of pointers to new entries into the table, since somebody last took them
+        self.on_death: Callable[[float], None] | None = None  # told which share of what is there dies
         self._halved_fraction = 0.0
 
     @property
@@ -75,9 +77,11 @@ class RetainedState:
     def add(self, n: int) -> None:
         """`n` new entries."""
         self.entries += n
+        self.stores += n
 
     def replace(self, n: int, heap: Heap) -> None:
         """`n` random entries make way for new ones."""
+        self.stores += n
         if not self.entries:
             heap.dead_bytes += n * self.entry.bytes
             heap.dead_objects += n * self.entry.objects
@@ -88,6 +92,8 @@ class RetainedState:
         self.halved -= halved
         heap.dead_bytes += (n - halved) * self.entry.bytes + halved * self.halved_entry.bytes
         heap.dead_objects += (n - halved) * self.entry.objects + halved * self.halved_entry.objects
+        if self.on_death is not None:
+            self.on_death(-math.expm1(-n / self.entries))
         # Each replacement hits an entry that is still in order with probability (in order) / entries.
         self.scattered = self.entries - (self.entries - self.scattered) * math.exp(-n / self.entries)
 
@@ -99,8 +105,11 @@ class RetainedState:
         left = intact * math.exp(-writes / self.entries) + self._halved_fraction
         dropped = min(intact, max(0, math.floor(intact - left + 1e-9)))
         self._halved_fraction = 0.0
+        size = dropped * (self.entry.bytes - self.halved_entry.bytes)
+        if self.on_death is not None and size:
+            self.on_death(size / (self.reachable_bytes - self.table.bytes))
         self.halved += dropped
-        heap.dead_bytes += dropped * (self.entry.bytes - self.halved_entry.bytes)
+        heap.dead_bytes += size
         heap.dead_objects += dropped * (self.entry.objects - self.halved_entry.objects)
 
     def mark_begins(self) -> None:
@@ -114,6 +123,8 @@ class RetainedState:
 
     def shrink(self, n: int, heap: Heap) -> None:
         """Drop `n` entries at once."""
+        if self.on_death is not None and self.entries:
+            self.on_death(n / self.entries)
         halved = round(self.halved * n / self.entries) if self.entries else 0
         heap.dead_bytes += (n - halved) * self.entry.bytes + halved * self.halved_entry.bytes
         heap.dead_objects += (n - halved) * self.entry.objects + halved * self.halved_entry.objects
@@ -211,6 +222,8 @@ class Heap:
         # lifetimes: bucket of death time -> [bytes, objects, scan work, mark ns]
         self.lifetime_bucket_ns = 1_000_000
         self._lifetimes: dict[int, list[float]] = {}
+        # Told which bucket of lifetimes is over, and objects per byte of it.
+        self.on_expire: Callable[[int, float], None] | None = None
 
     def allocate_now(self, unit: Footprint, site: Site) -> None:
         """An object outside any stretch (a pool's miss, a grown slice): booked at once, reachable by structure."""
@@ -227,6 +240,10 @@ class Heap:
         row[2] += n * each.scan_work_bytes
         row[3] += n * each.mark_ns
 
+    def lifetimes(self) -> Iterator[tuple[int, list[float]]]:
+        """What outlives its request, by bucket of death time: bytes, objects, scan work, mark ns."""
+        return iter(self._lifetimes.items())
+
     def expire(self, now_ns: int) -> None:
         """Objects whose lifetime is over become unreachable."""
         if self._lifetimes:
@@ -235,6 +252,8 @@ class Heap:
                 row = self._lifetimes.pop(key)
                 self.dead_bytes += int(row[0])
                 self.dead_objects += int(row[1])
+                if self.on_expire is not None:
+                    self.on_expire(key, row[1] / row[0])
 
     @property
     def reachable_bytes(self) -> int:

@@ -18,6 +18,7 @@ from gcsim.runtime.cycle import NO_LIMIT
 from gcsim.runtime.records import PState
 
 if TYPE_CHECKING:
+    from gcsim.runtime.generations import Generations
     from gcsim.runtime.goroutine import Goroutine
     from gcsim.runtime.heap import MarkSnapshot
     from gcsim.runtime.world import P, World
@@ -65,6 +66,9 @@ def _bytes(world: World) -> Iterator[str]:
     # Heap live counts spans with their tails, so it is at least the objects that survived and came since; up to one
     # byte on each P is still to be charged.
     since = world.watch.marked_bytes + heap.allocated_bytes - world.watch.marked_at_bytes
+    if world.generations is not None:
+        since = world.generations.old_bytes
+        yield from _generations(world.generations)
     if world.pacer.heap_live_bytes < since - world.procs:
         yield f"heap live {world.pacer.heap_live_bytes} < {since} bytes marked and allocated since"
     begun, swept = world.sweep.begun_pages, world.sweep.swept_pages + world.sweep.left_pages
@@ -73,6 +77,16 @@ def _bytes(world: World) -> Iterator[str]:
     trigger, goal = world.pacer.trigger()
     if trigger > goal:
         yield f"trigger {trigger} > goal {goal}"
+
+
+def _generations(generations: Generations) -> Iterator[str]:
+    """Where bytes were moved = where they are by fate, in the old generation; what is not there is in the nursery."""
+    by_fate = generations.old_by_fate_bytes
+    if generations.old_bytes != by_fate:
+        yield f"old generation {generations.old_bytes} bytes by moves != {by_fate} by fate"
+    sizes = (generations.nursery_bytes, generations.old_bytes, generations.dead_old_bytes)
+    if min(sizes) < 0:
+        yield f"a generation is negative: {sizes}"
 
 
 def _time(world: World) -> Iterator[str]:
@@ -93,7 +107,8 @@ def _time(world: World) -> Iterator[str]:
     # Between slices a mutator's P waits for switches, for the restart after a pause, and while throttled.
     charged = by_state["mutator"] + watch.moved_ns
     waits = int(world.profile["context_switch_ns"]) * sum(p.schedtick for p in world.ps)
-    waits += int(world.profile["stw_restart_ns"]) * 2 * (world.collector.cycle + 1)
+    minors = 0 if world.generations is None else world.generations.minors
+    waits += int(world.profile["stw_restart_ns"]) * (2 * (world.collector.cycle + 1) + minors)
     waits += world.cores.throttled_until(now) * world.procs + by_state["scavenge"]
     if not 0 <= charged - watch.ran_ns <= waits:
         yield f"mutators: {charged} ns by state of Ps, {watch.ran_ns} ns by slice, {waits} ns to wait at most"
@@ -102,7 +117,7 @@ def _time(world: World) -> Iterator[str]:
 def _marked_for(world: World) -> dict[PState, int]:
     """CPU time of marking by kind, as the pacer was told: cycles that are over, the present one, who is at it."""
     spent = dict(world.audit.cycles_cpu_ns)
-    if world.is_marking:
+    if world.collector.is_unrecorded:
         pacer = world.pacer
         spent["assist"] += pacer.assist_time_cpu_ns
         spent["dedicated"] += pacer.dedicated_mark_time_cpu_ns
@@ -135,7 +150,7 @@ def _places(world: World) -> Iterator[str]:
             yield f"P {p.id} is in state {p.state} for good"
     runnable = len(world.sched.globq) + sum(len(p.runq) + (p.runnext is not None) for p in world.ps)
     idle = sum(p.state == "idle" for p in world.ps)
-    if runnable and idle and not world.sched.spinning:
+    if runnable and idle and not world.sched.spinning and not world.sched.holds_users:
         yield f"{idle} Ps idle beside {runnable} runnable goroutines"
 
 
@@ -179,6 +194,7 @@ class Watch:
         self._goal_bytes = 0
         self._before: tuple[int, int] = (0, 0)
         self._stw_ns: list[int] = []
+        self._held: tuple[int, int] = (0, 0)
         self._work: tuple[float, float, float] = (0.0, 0.0, 0.0)
         self._cost_ns = 0.0
         self._limited: tuple[int, int, float] | None = None
@@ -207,6 +223,18 @@ class Watch:
             ns = _time_in(p, ("stw",), now) - before
             if p.state != "stw" or ns != stopped:
                 self.breaches.add(now, f"P {p.id} is {p.state} and was stopped for {ns} of {stopped} ns")
+
+    def holds(self, world: World) -> None:
+        """Ps run again, for marking alone."""
+        self._held = self._progress(world)
+
+    def releases(self, world: World) -> None:
+        """Goroutines may run again: none has meanwhile."""
+        if self._progress(world) != self._held:
+            self.breaches.add(
+                world.env.now,
+                f"mutator ran in a cycle without it: bytes, ns {self._held} -> {self._progress(world)}",
+            )
 
     @staticmethod
     def _progress(world: World) -> tuple[int, int]:
@@ -267,6 +295,14 @@ class Watch:
             self.breaches.add(world.env.now, f"{marked_bytes} bytes marked, {left} are there")
         self.marked_bytes = marked_bytes
         self.marked_at_bytes = heap.allocated_bytes
+
+    def minor_freed(self, world: World, freed_bytes: int, dead_bytes: int) -> None:
+        """What a minor collection freed is what was dead: everything else can still be reached."""
+        if freed_bytes != dead_bytes:
+            self.breaches.add(
+                world.env.now,
+                f"minor collection {world.generations and world.generations.minors} freed {freed_bytes} bytes of the nursery, {dead_bytes} were dead",
+            )
 
     # ---- the limiter ---------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import numpy as np
 from gcsim.policy.constants import PAGE_BYTES
 from gcsim.runtime.build import Builder
 from gcsim.runtime.clock import Alarm
+from gcsim.runtime.costs import Footprint
 from gcsim.runtime.expand import expand_with_origins
 from gcsim.runtime.goroutine import Goroutine, Worker
 from gcsim.runtime.heap import RetainedState
@@ -118,6 +119,14 @@ class RequestGoroutine(Goroutine):
     @property
     def request_class(self) -> str | None:
         return self._source.plan.name
+
+    @property
+    def makes(self) -> Footprint:
+        return self._source.plan.mixed
+
+    @property
+    def garbage_frac(self) -> float:
+        return self._source.plan.garbage_frac
 
     def _next_request(self, arrival_ns: int) -> None:
         source = self._source
@@ -473,7 +482,8 @@ class Load:
                     w.sched.inject(self.dispatchers[-1])
                 else:
                     arrivals.listen()
-        w.refill_ahead_bytes = w.costs.refill_ahead_bytes
+        if w.generations is None:  # a nursery has no spans
+            w.refill_ahead_bytes = w.costs.refill_ahead_bytes
         w.memory.watch()
         w.collector.watch()
 

@@ -227,6 +227,17 @@ class MarkPhase:
         self._w.collector.mark_done(p)
         return True
 
+    def complete_if_done(self) -> None:
+        """The world was stopped while marking went on: its last piece may have ended at that very instant."""
+        if (
+            self._w.is_marking
+            and self.stages
+            and not (self._claimed or self.is_complete or self.left_ns > 0.0)
+        ):
+            self.is_complete = True
+            self._credit_alarm.clear()
+            self._w.collector.nothing_left()
+
     def end(self) -> None:
         """Marking is over: assists that wait are let go (with the world stopped)."""
         self._credit_alarm.clear()

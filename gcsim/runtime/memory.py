@@ -59,6 +59,7 @@ class Memory:
         self._resident_bytes = 0  # heap memory touched and not given back since
         self.is_faulting = True
         self.fault_ns_per_byte = profile["page_fault_ns_per_byte"]
+        self.nursery_bytes = 0  # kept for new objects, part of what is in use
         self.reused_frac = 0.0  # share of what is allocated that lies in pages given back before
         self._updated_alloc_bytes = 0
         self._watch = Alarm(world.env, self._look)
@@ -87,6 +88,9 @@ class Memory:
     def watch(self) -> None:
         """Heap live has fallen or memory was given back: look again when new memory can be touched at the earliest."""
         w = self._w
+        if w.generations is not None:
+            self.is_faulting = False  # new objects lie in the nursery, which stays resident
+            return
         gap = self._fault_at_bytes - w.pacer.heap_live_bytes
         if gap < PHYS_PAGE_BYTES:
             if not self.is_faulting:
@@ -108,6 +112,9 @@ class Memory:
         now = w.env.now
         unswept = int(w.heap.unswept_bytes * (1.0 - w.sweep.swept_frac))
         in_use = max(w.pacer.heap_live_bytes + unswept, self._held_by_live_bytes)
+        if w.generations is not None:
+            self.nursery_bytes = w.generations.reserved_bytes
+            in_use += self.nursery_bytes
         self.heap_in_use_bytes = in_use
         self._resident_bytes = max(self._resident_bytes, in_use)
         held = self.heap_mapped_bytes - self.heap_released_bytes
@@ -129,6 +136,8 @@ class Memory:
         self._updated_alloc_bytes = w.heap.allocated_bytes
         reusable = self.heap_released_bytes + max(0, self.heap_free_bytes)
         self.reused_frac = REUSE_BIAS * self.heap_released_bytes / reusable if reusable else 0.0
+        if w.generations is not None:
+            self.reused_frac = 0.0  # the nursery stays where it is
         limit = w.pacer.memory_limit_bytes
         over = self.total_bytes - limit
         if over > 0:
@@ -169,6 +178,9 @@ class Memory:
     def end_cycle(self, marked_bytes: int) -> None:
         """Marking is over: spans with something marked in them stay in use, however much of them is garbage."""
         w = self._w
+        self.last_heap_in_use_bytes = self.heap_in_use_bytes
+        if w.generations is not None:
+            return  # what requests leave behind dies in the nursery, not in spans with something live
         garbage: dict[SpanClass, float] = {}
         large = 0.0
         for plan in w.probe.load.plans:
@@ -179,7 +191,6 @@ class Memory:
         garbage_bytes = max(0, self.heap_in_use_bytes - marked_bytes)
         in_small = int(garbage_bytes * small / (small + large)) if small else 0
         self._held_by_live_bytes = marked_bytes + int(in_small * w.heap.trapped_frac(garbage, in_small))
-        self.last_heap_in_use_bytes = self.heap_in_use_bytes
 
     def pace_scavenger(self) -> None:
         """A cycle has ended or a setting changed: new goals."""

@@ -278,6 +278,8 @@ class Probe:
                 stacks_in_use_bytes=memory.stacks_bytes,
                 memory_bytes=memory.total_bytes,
                 memory_peak_bytes=memory.interval_peak_bytes,
+                nursery_bytes=None if w.generations is None else w.generations.nursery_bytes,
+                old_bytes=None if w.generations is None else w.generations.old_bytes,
             )
         )
         memory.interval_peak_bytes = memory.total_bytes
@@ -290,6 +292,7 @@ class Probe:
         if w.is_marking and snapshot is not None:
             w.commit_all()
             new = w.heap.allocated_bytes - w.collector.mark_start_bytes
+            new -= w.collector.freed_while_marking_bytes
             done = w.mark.done_frac
             grey = min(1.0 - done, w.mark.grey_frac)
             white = max(0.0, 1.0 - done - grey)

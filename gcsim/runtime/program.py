@@ -231,6 +231,7 @@ class Plan:
         self.garbage_classes: dict[SpanClass, float] = {}  # bytes per request of small garbage
         self.large_garbage_bytes = 0.0
         self._mark_extra_ns = 0.0
+        self._barrier_ns = 0.0  # per request, where the write barrier is always on
         self._booked: list[tuple[Effect, Site, float]] = []  # effects, their sites, ns of a unit
         self._shares: dict[float, Shares] = {}
         self.segments = self._compile(spec)
@@ -249,7 +250,8 @@ class Plan:
         self._accumulated = accumulated
         self.mean_ns = max(sum(float(a.mean()) for a in block.ns), 1.0)
         requests = 1 << 16
-        mixed = self._footprint_of(requests)
+        mixed = self.mixed = self._footprint_of(requests)
+        self.garbage_frac = 1.0 - self._kept_bytes(requests) / mixed.bytes if mixed.bytes else 0.0
         self.live_per_byte = mixed.live_bytes / mixed.bytes if mixed.bytes else 1.0
         self.scannable_per_byte = mixed.scannable_bytes / mixed.bytes if mixed.bytes else 0.0
         self.bytes_per_ns = sum(float(a.mean()) for a in block.alloc) / self.mean_ns
@@ -258,6 +260,8 @@ class Plan:
         p = self.costs.profile
         self._mark_extra_ns = (p["alloc_black_ns"] + p["write_barrier_new_ns"]) * mixed.objects / requests
         self._mark_extra_ns += p["write_barrier_ns"] * sum(s.barriers for s in self.segments)
+        if self.costs.barrier_always_on:
+            self._barrier_ns = self._mark_extra_ns - p["alloc_black_ns"] * mixed.objects / requests
         self.contended_frac = mixed.contended_ns / requests / self.mean_ns
         self.callless_frac = min(1.0, sum(s.callless_ns for s in self.segments) / self.mean_ns)
         self._slow_down(self.mean_ns)
@@ -271,6 +275,7 @@ class Plan:
         memory_share = max(0.0, 1.0 - pure_ns / mean_ns)
         slowdown = self.costs.profile["mark_mutator_slowdown_frac"]
         self.mark_slow = 1.0 + slowdown * memory_share + self._mark_extra_ns / mean_ns
+        self.plain_slow = 1.0 + self._barrier_ns / mean_ns
 
     def set_scale(self, scale: float) -> None:
         """From now on so many times the garbage."""
@@ -449,6 +454,16 @@ class Plan:
             for per_request, effect, _ in s.effects:
                 total = total + effect.unit.times(per_request * requests)
         return total
+
+    def _kept_bytes(self, requests: int) -> float:
+        """What so many requests allocate that does not die with them."""
+        kept = 0.0
+        for s in self.segments:
+            for count, unit, scaled, outlive, _ in s.fractional:
+                if outlive is not None:
+                    kept += count * requests * (self.scale if scaled else 1.0) * unit.bytes
+            kept += sum(count * requests * effect.unit.bytes for count, effect, _ in s.effects)
+        return kept
 
     # ---- drawing -------------------------------------------------------------------------------------------
 

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 Phase = Literal["start_up", "warm_up", "load"]
 TriggerReason = Literal["heap", "time", "forced"]
-PauseKind = Literal["sweep_termination", "mark_termination", "other"]
+PauseKind = Literal["sweep_termination", "mark_termination", "stop_the_world", "minor", "other"]
+MinorReason = Literal["nursery_full", "major"]
 PState = Literal[
     "mutator",
     "assist",
@@ -108,6 +109,38 @@ class PauseRecord(NamedTuple):
     stw_cpu_ns: int
 
 
+class MinorRecord(NamedTuple):
+    """One minor collection of the collector with generations."""
+
+    minor: int
+    phase: Phase
+    reason: MinorReason
+    start_ns: int
+    """When stopping begins; in a major collection's first pause, when that began to stop the world."""
+    stopping_ns: int
+    duration_ns: int
+    """Until the world runs again; in a major collection's first pause, until the minor one was done."""
+    nursery_bytes: int
+    """Objects in the nursery before."""
+    copied_bytes: int
+    """Survivors, promoted ones included; large objects are not copied but count."""
+    promoted_bytes: int
+    freed_bytes: int
+    freed_objects: int
+    remembered_cards: int
+    """Cards of old memory that pointers were stored into since the collection before."""
+    roots_cpu_ns: int
+    """Looking through stacks and cards, on one P."""
+    copy_cpu_ns: int
+    """Finding and copying survivors, on one P."""
+    stw_cpu_ns: int
+    """CPU time of its own pause; 0 in a major collection's, which has it."""
+    young_bytes: int
+    """Survivors in the nursery after it."""
+    old_bytes: int
+    """Objects in the old generation after it."""
+
+
 class HeapSample(NamedTuple):
     """Sizes at one instant; the peak is exact, not sampled."""
 
@@ -126,6 +159,10 @@ class HeapSample(NamedTuple):
     """Everything the runtime holds: sys - released."""
     memory_peak_bytes: int
     """Largest memory_bytes since the sample before."""
+    nursery_bytes: int | None = None
+    """Objects in the nursery, dead or alive; None: the collector has no generations.  The same for `old_bytes`."""
+    old_bytes: int | None = None
+    """Objects in the old generation, garbage not found yet included."""
 
 
 class ThroughputWindow(NamedTuple):
@@ -291,6 +328,7 @@ class Recorder(Protocol):
     def cycle(self, rec: CycleRecord) -> None: ...
     def pause(self, rec: PauseRecord) -> None: ...
     def gc_intervals(self, rec: GCIntervals) -> None: ...
+    def minor(self, rec: MinorRecord) -> None: ...
     def heap(self, rec: HeapSample) -> None: ...
     def throughput(self, rec: ThroughputWindow) -> None: ...
     def latency(self, rec: LatencyBuckets) -> None: ...

@@ -47,6 +47,7 @@ class Scheduler:
         self._late_ns = int(profile["netpoll_late_ns"])
         self.globq: deque[Goroutine] = deque()
         self.spinning = 0
+        self.holds_users = False
         self._timer_seq = 0
         self._poller = Alarm(world.env, self._poll)
         self._has_poller = False
@@ -129,6 +130,18 @@ class Scheduler:
             return True
         return any(p.runq or p.runnext is not None for p in self._w.ps)
 
+    # ---- cycles without the program ------------------------------------------------------------------------
+
+    def hold_users(self) -> None:
+        """From now on Ps mark or idle; what is runnable waits.  Source: runtime/proc.go schedEnableUser(false)."""
+        self.holds_users = True
+        self._w.watch.holds(self._w)
+
+    def release_users(self) -> None:
+        """What waits may run again."""
+        self._w.watch.releases(self._w)
+        self.holds_users = False
+
     # ---- the loop ------------------------------------------------------------------------------------------
 
     def schedule(self, p: P) -> None:
@@ -141,6 +154,13 @@ class Scheduler:
         if p.timers and p.timers[0][0] <= now:
             self._run_timers(p, p)
         if w.is_marking and w.mark.start_worker(p):
+            return
+        if self.holds_users:
+            # It looks for work all the same: what timers ready meanwhile is in its queue, to run when it may.
+            for victim in w.ps:
+                if victim.timers and victim.timers[0][0] <= now:
+                    self._run_timers(victim, p)
+            self._idle(p)
             return
         g: Goroutine | None = None
         if p.schedtick % GLOBAL_QUEUE_TICK == 0 and self.globq:

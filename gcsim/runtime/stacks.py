@@ -80,6 +80,11 @@ class Stacks:
             self.starting_bytes = max(FIXED_STACK_BYTES, 1 << (average - 1).bit_length())
         return count, used, size
 
+    def roots(self) -> tuple[int, int]:
+        """Goroutines, and bytes of live frames on their stacks: what a minor collection scans."""
+        used = self._idle * self._idle_used_bytes + sum(g.frames_bytes for g in self._w.alive)
+        return self._idle + len(self._w.alive), used
+
     @property
     def in_use_bytes(self) -> int:
         """Memory of all stacks now."""

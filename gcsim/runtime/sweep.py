@@ -31,7 +31,8 @@ class Sweep:
     def __init__(self, world: World) -> None:
         self._w = world
         contention = world.profile["sweep_contention_frac"] if world.procs > 1 else 0.0
-        self._span_ns = self._page_ns = world.profile["sweep_page_ns"] * (1.0 + contention)
+        self._alone_ns = world.profile["sweep_page_ns"]
+        self._span_ns = self._page_ns = self._alone_ns * (1.0 + contention)
         self.is_active = False
         self.ns_per_byte = 0.0
         self._pages_per_byte = 0.0
@@ -54,11 +55,15 @@ class Sweep:
         """Pages that are still to be swept."""
         return self._left
 
-    def begin(self, in_use_bytes: int, spans: float, trigger_bytes: int) -> None:
-        """A cycle has ended: everything in use is to be swept; the cost is by span, the pace by page."""
+    def begin(self, in_use_bytes: int, spans: float, trigger_bytes: int, *, concurrent: bool = True) -> None:
+        """A cycle has ended: everything in use is to be swept; the cost is by span, the pace by page.
+
+        Not `concurrent`: with the world stopped, all of it at once (`finish`).
+        """
         w = self._w
         pages = math.ceil(in_use_bytes / PAGE_BYTES)
-        self._page_ns = self._span_ns * min(1.0, spans / max(1, pages))
+        span_ns = self._span_ns if concurrent else self._alone_ns
+        self._page_ns = span_ns * min(1.0, spans / max(1, pages))
         self._total = self._left = float(pages)
         self.begun_pages += pages
         self._pace = pace_sweeper(
@@ -70,10 +75,13 @@ class Sweep:
             sweep_done=False,
         )
         self._pages_per_byte = self._pace.sweep_pages_per_byte
+        if w.generations is not None:
+            self._pages_per_byte = 0.0  # who fills the nursery takes no spans
         self.ns_per_byte = self._pages_per_byte * self._page_ns
         self.is_active = True
-        self.background.wake()
-        self._plan()
+        if concurrent:
+            self.background.wake()
+            self._plan()
 
     def by_allocation(self, p: P, live_bytes: int) -> None:
         """A mutator was charged `live_bytes` and swept in proportion."""

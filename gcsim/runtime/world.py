@@ -28,6 +28,7 @@ from gcsim.spec.profile import MachineProfile
 if TYPE_CHECKING:
     from gcsim.runtime.audit import Audit
     from gcsim.runtime.cycle import Collector
+    from gcsim.runtime.generations import Generations
     from gcsim.runtime.invariants import Watch
     from gcsim.runtime.machine import Cores
     from gcsim.runtime.mark import MarkPhase
@@ -134,8 +135,15 @@ class World:
         self.limiter = GCCPULimiter(0, procs, [p.limiter_event for p in self.ps])
         self.is_marking = False
         self.is_stopped = False
-        self.assists_enabled = spec.runtime.assists
+        self.generations: Generations | None = None
+        has_generations = spec.runtime.collector == "generational"
+        self.costs.barrier_always_on = has_generations
+        self.assists_enabled = spec.runtime.assists and not has_generations
         self.idle_workers_enabled = spec.runtime.idle_workers
+        # As GODEBUG=gcstoptheworld: 0, 1 (marking without the program) or 2 (sweeping too).
+        self.stop_the_world = 0
+        if spec.runtime.collector == "stop_the_world":
+            self.stop_the_world = 2 if spec.runtime.stop_the_world_sweep else 1
         self.alive: dict[Goroutine, None] = {}
         self.running_mutators = 0  # Ps in that state
         self.max_alloc_per_ns = 0.0
@@ -190,7 +198,7 @@ class World:
 
     def slow(self, g: Goroutine) -> float:
         """Wall time per CPU time for a goroutine just now."""
-        factor = 1.0
+        factor = g.plain_slow
         if self.is_marking:
             factor = g.mark_slow
         elif self.sweep.is_active:
@@ -305,6 +313,9 @@ class World:
         heap = self.heap
         heap.allocated_bytes += n
         heap.in_flight_bytes += n
+        if self.generations is not None:
+            self.generations.allocated(p, g, n)
+            return
         live = n * g.live_per_byte + p.live_rest
         charged = int(live)
         p.live_rest = live - charged
@@ -379,6 +390,9 @@ class World:
 
     def charge_now(self, unit: Footprint) -> None:
         """Something was allocated outside any stretch: the pacer's view of it (called by `Heap.allocate_now`)."""
+        if self.generations is not None:
+            self.generations.check(None)
+            return
         self.pacer.heap_live_bytes += int(unit.live_bytes)
         if not self.is_marking:
             self.pacer.heap_scan_bytes += unit.scannable_bytes

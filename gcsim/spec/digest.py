@@ -11,10 +11,15 @@ import json
 from typing import Any
 
 from gcsim.spec.check import is_profile_path
-from gcsim.spec.models import Spec
+from gcsim.spec.models import Generational, Spec
 
 # Fields that came later: where they say nothing they are left out, so that older specs keep their names.
 _LATER: dict[str, Any] = {"sites": []}
+_LATER_IN_RUNTIME: dict[str, Any] = {
+    "collector": "concurrent",
+    "stop_the_world_sweep": False,
+    "generational": Generational().model_dump(mode="json"),
+}
 _LATER_IN_STEPS: dict[str, Any] = {"site": None}
 
 
@@ -24,6 +29,10 @@ def canonical_json(spec: Spec) -> str:
     if is_profile_path(spec.machine.profile):
         del data["machine"]["profile"]
     _drop(data, _LATER)
+    if all(data["runtime"][field] == value for field, value in _LATER_IN_RUNTIME.items()):
+        _drop(
+            data["runtime"], _LATER_IN_RUNTIME
+        )  # all or none: who reads a run of another collector finds all of it
     for request in data["requests"]:
         del request["arrivals_csv"]
         for step in request["steps"]:

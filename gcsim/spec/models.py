@@ -456,6 +456,28 @@ class Phase(Model):
 # ---- settings, machine, run --------------------------------------------------------------------------------
 
 
+class Generational(Model):
+    """The what-if collector with generations (`runtime.collector: generational`); other collectors ignore it.
+
+    New objects go to a nursery.  When it is full, a minor collection stops the world, copies what is reachable and
+    takes the rest back whole; what has survived `promotion_age` of them is promoted to the old generation, which Go's
+    concurrent collector marks and sweeps.
+    """
+
+    nursery: Annotated[Bytes, Field(ge=64 << 10)] = Field(
+        default=4 << 20, description="bytes allocated between two minor collections"
+    )
+    promotion_age: Annotated[Int, Field(ge=1, le=15)] = Field(
+        default=2,
+        description="minor collections that an object survives before it is old; 1 = the first promotes",
+    )
+    remembered_set: Bool = Field(
+        default=True,
+        description="false: minor collections do not look at pointers from old objects to new ones; the run fails at "
+        "the first object that is lost by that",
+    )
+
+
 class RuntimeSettings(Model):
     """The Go release and what its environment variables and what-if switches say."""
 
@@ -469,6 +491,18 @@ class RuntimeSettings(Model):
     gomemlimit: MemoryLimit = Field(default=None, description="GOMEMLIMIT in bytes, or off")
     assists: Bool = Field(default=True, description="what-if: mark assists off")
     idle_workers: Bool = Field(default=True, description="what-if: idle mark workers off")
+    collector: Literal["concurrent", "stop_the_world", "generational"] = Field(
+        default="concurrent",
+        description="concurrent: Go's own; stop_the_world: whole cycles without the program, as under "
+        "GODEBUG=gcstoptheworld=1; generational: what-if, Go has none",
+    )
+    stop_the_world_sweep: Bool = Field(
+        default=False,
+        description="collector stop_the_world: sweep before the program goes on too, as under GODEBUG=gcstoptheworld=2",
+    )
+    generational: Generational = Field(
+        default=Generational(), description="collector generational: nursery, promotion and remembered set"
+    )
 
 
 class Machine(Model):

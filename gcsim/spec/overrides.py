@@ -32,6 +32,13 @@ KNOBS = (
     Knob("gomaxprocs", "runtime.gomaxprocs", "GOMAXPROCS; null: the release's own rule"),
     Knob("assists", "runtime.assists", "what-if: false switches mark assists off"),
     Knob("idle_workers", "runtime.idle_workers", "what-if: false switches idle mark workers off"),
+    Knob("collector", "runtime.collector", "concurrent (Go's), or a what-if: stop_the_world, generational"),
+    Knob("nursery", "runtime.generational.nursery", "what-if: nursery of the collector generational"),
+    Knob(
+        "promotion_age",
+        "runtime.generational.promotion_age",
+        "what-if: minor collections that an object of the collector generational survives before it is old",
+    ),
     Knob("profile", "machine.profile", "machine profile"),
     Knob("cores", "machine.cores", "CPUs of the machine"),
     Knob("cfs_quota", "machine.cfs_quota", "CPU time per cfs_period, or off"),

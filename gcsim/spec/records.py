@@ -42,6 +42,13 @@ OPEN_LOOP_STATE_BYTES = 5 * KIB
 CLOSURE_BYTES = 80
 TIMER_BYTES = 96
 
+_COLLECTORS: Mapping[int, Mapping[str, Any]] = {
+    0: {},
+    1: {"collector": "stop_the_world"},
+    2: {"collector": "stop_the_world", "stop_the_world_sweep": True},
+}
+"""What GODEBUG=gcstoptheworld makes of the collector."""
+
 CORES = 2  # the machine of the records that do not say
 
 
@@ -50,7 +57,7 @@ def spec_from_record(workload: Mapping[str, Any], settings: Mapping[str, Any]) -
 
     Args:
         workload: the header's ``workload``: seconds, ns, µs, bytes and counts as recorded.
-        settings: the header's ``settings``.
+        settings: the header's ``settings``; ``gcstoptheworld`` (0, 1 or 2) may be missing.
     Raises:
         SpecError: the header has values that no program could have had, or an unknown Go release.
         KeyError: it lacks a field.
@@ -63,6 +70,7 @@ def spec_from_record(workload: Mapping[str, Any], settings: Mapping[str, Any]) -
                 "gomaxprocs": settings["procs"],
                 "gogc": settings["gogc"] if settings["gogc"] == "off" else int(settings["gogc"]),
                 "gomemlimit": settings.get("memlimit") or "off",
+                **_COLLECTORS[int(settings.get("gcstoptheworld") or 0)],
             },
             "machine": {"cores": settings.get("cores") or CORES},
             "run": {

@@ -16,6 +16,7 @@ from gcsim.runtime.records import (
     GCIntervals,
     HeapSample,
     LatencyBuckets,
+    MinorRecord,
     PauseRecord,
     PhaseChange,
     PStateInterval,
@@ -107,6 +108,16 @@ def _cycle(recorder: Recorder, rec: CycleRecord, spec: Spec) -> None:
         )
     if spec.record.tricolor:
         recorder.tricolor(TricolorSample(rec.cycle, rec.phase, rec.mark_start_ns, 9, 1, 0, 9, 1, 0))
+    if spec.runtime.collector == "generational":
+        recorder.pause(PauseRecord(None, rec.phase, "minor", rec.end_ns, 10_000, 40_000, 70_000))
+        recorder.minor(
+            MinorRecord(
+                minor=rec.cycle, phase=rec.phase, reason="nursery_full", start_ns=rec.end_ns, stopping_ns=10_000,
+                duration_ns=40_000, nursery_bytes=4 * MIB, copied_bytes=MIB, promoted_bytes=MIB, freed_bytes=3 * MIB,
+                freed_objects=1000, remembered_cards=10, roots_cpu_ns=5000, copy_cpu_ns=20_000, stw_cpu_ns=70_000,
+                young_bytes=0, old_bytes=51 * MIB,
+            )
+        )  # fmt: skip
     if spec.record.p_states:
         recorder.p_state(PStateInterval(rec.phase, 0, "dedicated", rec.mark_start_ns, mark_end_ns))
     recorder.gc_intervals(

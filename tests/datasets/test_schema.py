@@ -13,6 +13,7 @@ GOLDEN = Path(__file__).parent / "golden"
 ROWS = {
     "cycles": records.CycleRecord,
     "pauses": records.PauseRecord,
+    "minors": records.MinorRecord,
     "heap": records.HeapSample,
     "throughput": records.ThroughputWindow,
     "requests": records.RequestSample,

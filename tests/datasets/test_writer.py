@@ -34,7 +34,13 @@ def test_the_same_spec_and_seed_give_the_same_bytes(engine: None, spec: Spec, tm
 
 def test_every_table_begins_with_run_id_and_the_swept_knobs(engine: None, spec: Spec, tmp_path: Path) -> None:
     spec = apply_overrides(
-        spec, ["record.tricolor=true", "record.p_states=true", "record.requests_sample=1.0"]
+        spec,
+        [
+            "record.tricolor=true",
+            "record.p_states=true",
+            "record.requests_sample=1.0",
+            "collector=generational",
+        ],
     )
     knobs = {"gogc": 200, "gomemlimit": None, "note": "a"}
     result = run_spec(spec, tmp_path / "run", knobs=knobs)

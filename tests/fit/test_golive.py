@@ -83,6 +83,19 @@ def test_trace_is_split_at_the_marks_and_foreign_lines_go() -> None:
 def test_case_is_named_after_program_and_settings() -> None:
     settings = {"go": "1.27.3", "procs": 2, "gogc": "off", "memlimit": "128MiB"}
     assert case_name({"name": "x"}, settings) == "x__go1.27.3_p2_gogcoff_lim128MiB"
+    assert (
+        case_name({"name": "x"}, {**settings, "gcstoptheworld": 2}) == "x__go1.27.3_p2_gogcoff_lim128MiB_stw2"
+    )
+
+
+def test_stopping_the_world_is_asked_of_the_real_program(program: Path) -> None:
+    """Its trace says so: marking by the one P, and the heap is at the end what it was at the start."""
+    settings = {"procs": 1, "gogc": "50", "gcstoptheworld": 1}
+    (repeat,) = run_program(program, SERVICE, settings, repeats=1).repeats
+    lines = list(parse(repeat["gctrace"]))
+    assert len(lines) > 2
+    assert all(line.heap_start_bytes == line.heap_end_bytes for line in lines)
+    assert all(line.assist_cpu_ns.low == line.idle_cpu_ns.low == 0 for line in lines)
 
 
 def test_go_command_that_is_not_there_is_refused() -> None:

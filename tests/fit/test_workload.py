@@ -167,3 +167,19 @@ def test_any_spec_is_either_translated_or_refused_by_name(spec: Spec) -> None:
             workload_from_spec(again, go=found.settings["go"], cores=again.machine.cores).workload
             == found.workload
         )
+
+
+def test_stopping_the_world_is_a_setting_of_the_program() -> None:
+    for sweep, mode in ((False, 1), (True, 2)):
+        runtime = {"collector": "stop_the_world", "stop_the_world_sweep": sweep}
+        found = workload_from_spec(spec_from_dict(changed(runtime=runtime)), go="1.27.3", cores=2)
+        assert found.settings["gcstoptheworld"] == mode
+        back = spec_from_record(found.workload, found.settings).runtime
+        assert (back.collector, back.stop_the_world_sweep) == ("stop_the_world", sweep)
+
+
+def test_generations_are_refused_by_name_since_go_has_none() -> None:
+    spec = spec_from_dict(changed(runtime={"collector": "generational"}))
+    with pytest.raises(SpecError) as error:
+        workload_from_spec(spec, go="1.27.3", cores=2)
+    assert [problem.path for problem in error.value.problems] == ["$.runtime.collector"]

@@ -8,9 +8,12 @@ from click.testing import CliRunner
 
 from gcsim.cli.main import cli
 from gcsim.cli.output import format_value
+from gcsim.datasets.run import run_spec
 from gcsim.lessons.catalog import LESSONS, Claim
 from gcsim.lessons.compare import NUMBERS, Outcome, run_lesson, spec_of
 from gcsim.lessons.picture import html
+from gcsim.spec.load import load_spec
+from gcsim.spec.overrides import apply_overrides
 
 ROOT = Path(__file__).parents[2]
 SPECS = ROOT / "gcsim" / "lessons" / "specs"
@@ -116,3 +119,48 @@ def test_an_unknown_lesson_says_which_there_are() -> None:
     done = CliRunner().invoke(cli, ["learn", "pol"])
     assert done.exit_code == 2
     assert "'pool'" in done.stderr
+
+
+WORKLOADS = ROOT / "workloads" / "collectors"
+
+
+def both_collectors(workload: str, tmp_path: Path) -> tuple[dict[str, float], dict[str, float]]:
+    """Summaries of a workload under Go's collector and under the one with generations."""
+    spec = load_spec(WORKLOADS / f"{workload}.yaml")
+    sets = ("run.duration=700ms", "run.warm_up=200ms")
+    found = [
+        run_spec(apply_overrides(spec, [*sets, f"collector={collector}"]), tmp_path / collector).summary
+        for collector in ("concurrent", "generational")
+    ]
+    return found[0], found[1]
+
+
+def test_generations_pay_where_the_young_die(tmp_path: Path) -> None:
+    go, generations = both_collectors("generations-low-survival", tmp_path)
+    assert generations["promoted_bytes"] < 0.01 * generations["alloc_bytes"]
+    assert generations["gc_cpu_frac"] < 0.25 * go["gc_cpu_frac"]
+    assert generations["throughput_rps"] > 1.05 * go["throughput_rps"]
+
+
+def test_generations_lose_where_what_is_new_survives(tmp_path: Path) -> None:
+    go, generations = both_collectors("generations-high-survival", tmp_path)
+    assert generations["promoted_bytes"] > 0.5 * generations["alloc_bytes"]
+    assert generations["gc_cpu_frac"] > 1.15 * go["gc_cpu_frac"]
+    assert generations["throughput_rps"] < 0.98 * go["throughput_rps"]
+    assert generations["stw_pause_ns_p50"] > 10 * go["stw_pause_ns_p50"]
+
+
+def test_the_same_program_makes_the_same_garbage_under_both_collectors(outcomes: dict[str, Outcome]) -> None:
+    """What is compared is the collector: bytes per request are equal, and Go promotes nothing."""
+    for lesson in ("generational", "stop-the-world"):
+        outcome = outcome_of(lesson, outcomes)
+        assert outcome.before["bytes_per_request"] == pytest.approx(
+            outcome.after["bytes_per_request"], rel=0.01
+        )
+        assert outcome.before["promoted_bytes"] == outcome.before["num_minor_gc"] == 0
+
+
+def test_without_the_program_marking_takes_no_assists(outcomes: dict[str, Outcome]) -> None:
+    outcome = outcome_of("stop-the-world", outcomes)
+    assert outcome.before["mark_assist_cpu_ns"] == 0 < outcome.after["mark_assist_cpu_ns"]
+    assert outcome.before["stw_pause_ns_p50"] == pytest.approx(outcome.before["mark_ns_mean"], rel=0.2)

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 import pytest
 
 from gcsim.errors import InvariantError
+from gcsim.policy.generations import Cohort
 from gcsim.policy.pacer import Pacer
 from gcsim.runtime import audit, invariants, simulate
 from gcsim.runtime.audit import Audit
 from gcsim.runtime.cycle import Collector
 from gcsim.runtime.engine import RunStatistics
+from gcsim.runtime.generations import Generations
 from gcsim.runtime.goroutine import Goroutine
 from gcsim.runtime.heap import Heap, MarkSnapshot, RetainedState
 from gcsim.runtime.load import Load
@@ -30,6 +32,7 @@ from gcsim.runtime.sweep import Sweep
 from gcsim.runtime.world import P, World
 from gcsim.spec.load import parse_spec
 from gcsim.spec.models import Spec
+from gcsim.spec.overrides import apply_overrides
 from gcsim.spec.profile import load_profile
 
 # Two closed-loop classes, one of which never waits; more workers than Ps, so that somebody is always runnable.
@@ -72,6 +75,11 @@ requests:
       - allocate: {count: 16, size: 1KiB}
 """)
 
+WITHOUT_PROGRAM = apply_overrides(BUSY, ["collector=stop_the_world"])
+GENERATIONAL = apply_overrides(
+    BUSY, ["collector=generational", "nursery=256KiB", "gogc=25", "run.duration=501ms"]
+)
+
 # More goroutines than Ps and hardly a collection, so that nobody is on the way to the queue when the run ends.
 CROWDED = parse_spec("""
 version: 1
@@ -97,7 +105,9 @@ def run(spec: Spec) -> RunStatistics:
     return simulate(spec, profile=profile, recorder=_Ignore())
 
 
-@pytest.mark.parametrize("spec", [BUSY, LIMITED], ids=lambda spec: spec.name)
+@pytest.mark.parametrize(
+    "spec", [BUSY, LIMITED, WITHOUT_PROGRAM, GENERATIONAL], ids=["busy", "limited", "stopped", "generational"]
+)
 def test_without_a_fault_nothing_is_found(spec: Spec) -> None:
     assert run(spec).cycles > 3, "faults need collections to show"
 
@@ -238,6 +248,28 @@ def _allocate_while_stopped(collector: Collector, by: P | None) -> None:
     collector._w.heap.allocated_bytes += 64
 
 
+def _allocate_meanwhile(sched: Scheduler) -> None:
+    sched._w.heap.allocated_bytes += 64
+
+
+def _lose_the_dead(original: Method) -> Method:
+    """What died in the old generation is not where it was, and nowhere else."""
+
+    def die(self: Cohort, frac: float) -> int:
+        return original(self, frac) // 2
+
+    return die
+
+
+def _condemn_too_much(generations: Generations, dead_bytes: int, dead_objects: int) -> None:
+    generations.condemned_bytes += 1 << 40
+
+
+def _forget_survivors(original: Method) -> Method:
+    """As without a remembered set, but unsaid: survivors are found and not kept."""
+    return lambda self, reachable_bytes: original(self, reachable_bytes)._replace(copied_bytes=0)
+
+
 def _leave_one_running(collector: Collector, by: P | None) -> None:
     collector._w.set_state(collector._w.ps[0], "overhead")
 
@@ -325,9 +357,21 @@ FAULTS = {
     "… Ps idle beside … runnable goroutines": Fault(Scheduler, "schedule", _idle_beside_work, CROWDED),
     # The world is stopped.
     "mutator ran while the world was stopped: bytes, ns … -> …": Fault(
-        Collector, "_stop", _then(_allocate_while_stopped)
+        Collector, "stop_world", _then(_allocate_while_stopped)
     ),
-    "P … is … and was stopped for … of … ns": Fault(Collector, "_stop", _then(_leave_one_running)),
+    "mutator ran in a cycle without it: bytes, ns … -> …": Fault(
+        Scheduler, "hold_users", _then(_allocate_meanwhile), WITHOUT_PROGRAM
+    ),
+    "P … is … and was stopped for … of … ns": Fault(Collector, "stop_world", _then(_leave_one_running)),
+    # Generations.
+    "old generation … bytes by moves != … by fate": Fault(Cohort, "die", _lose_the_dead, GENERATIONAL),
+    "a generation is negative: …": Fault(Generations, "condemned", _then(_condemn_too_much), GENERATIONAL),
+    "minor collection … freed … bytes of the nursery, … were dead": Fault(
+        Cohort, "collect", _forget_survivors, GENERATIONAL
+    ),
+    "minor collection …: … bytes were there, … are accounted for": Fault(
+        Audit, "minor", _row(promoted_bytes=lambda rec: rec.promoted_bytes + 1), GENERATIONAL
+    ),
     # Marking.
     "marking begins with … bytes unswept": Fault(Heap, "sweep_all", _instead(lambda heap: None)),
     "marking begins on … bytes, … are there": Fault(Heap, "sweep_all", _then(_free_twice)),

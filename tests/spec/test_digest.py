@@ -49,6 +49,8 @@ def test_older_specs_keep_their_names() -> None:
     with_step = parse_spec(TEXT.replace("[{cpu: 10us}]", "[{allocate: {size: 8}}]"))
     assert spec_digest(SPEC) == "e763c076cef74180a18aba5c7935aef1d47ab9922518af3f7b13effc462423c3"
     assert spec_digest(with_step) == "f8dfe3508c47cf4c84b9b50aa62586940084885ce24d24e8dec23c298170db49"
+    other = apply_overrides(SPEC, ["collector=generational"])
+    assert len({spec_digest(s) for s in (SPEC, other, apply_overrides(other, ["nursery=1MiB"]))}) == 3
     with_site = parse_spec(TEXT + "sites: [{name: a, construct: new, size: 8}]\n")
     assert spec_digest(with_site) != spec_digest(SPEC)
 

@@ -1,9 +1,21 @@
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class Collector(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COLLECTOR_UNSPECIFIED: _ClassVar[Collector]
+    COLLECTOR_CONCURRENT: _ClassVar[Collector]
+    COLLECTOR_STOP_THE_WORLD: _ClassVar[Collector]
+    COLLECTOR_GENERATIONAL: _ClassVar[Collector]
+COLLECTOR_UNSPECIFIED: Collector
+COLLECTOR_CONCURRENT: Collector
+COLLECTOR_STOP_THE_WORLD: Collector
+COLLECTOR_GENERATIONAL: Collector
 
 class GogcSetting(_message.Message):
     __slots__ = ("percent", "off")
@@ -29,21 +41,37 @@ class CfsQuotaSetting(_message.Message):
     off: bool
     def __init__(self, quota_ns: _Optional[int] = ..., off: _Optional[bool] = ...) -> None: ...
 
+class Generational(_message.Message):
+    __slots__ = ("nursery_bytes", "promotion_age", "remembered_set")
+    NURSERY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PROMOTION_AGE_FIELD_NUMBER: _ClassVar[int]
+    REMEMBERED_SET_FIELD_NUMBER: _ClassVar[int]
+    nursery_bytes: int
+    promotion_age: int
+    remembered_set: bool
+    def __init__(self, nursery_bytes: _Optional[int] = ..., promotion_age: _Optional[int] = ..., remembered_set: _Optional[bool] = ...) -> None: ...
+
 class RuntimeSettings(_message.Message):
-    __slots__ = ("go", "gomaxprocs", "gogc", "gomemlimit", "assists", "idle_workers")
+    __slots__ = ("go", "gomaxprocs", "gogc", "gomemlimit", "assists", "idle_workers", "collector", "stop_the_world_sweep", "generational")
     GO_FIELD_NUMBER: _ClassVar[int]
     GOMAXPROCS_FIELD_NUMBER: _ClassVar[int]
     GOGC_FIELD_NUMBER: _ClassVar[int]
     GOMEMLIMIT_FIELD_NUMBER: _ClassVar[int]
     ASSISTS_FIELD_NUMBER: _ClassVar[int]
     IDLE_WORKERS_FIELD_NUMBER: _ClassVar[int]
+    COLLECTOR_FIELD_NUMBER: _ClassVar[int]
+    STOP_THE_WORLD_SWEEP_FIELD_NUMBER: _ClassVar[int]
+    GENERATIONAL_FIELD_NUMBER: _ClassVar[int]
     go: str
     gomaxprocs: int
     gogc: GogcSetting
     gomemlimit: MemoryLimitSetting
     assists: bool
     idle_workers: bool
-    def __init__(self, go: _Optional[str] = ..., gomaxprocs: _Optional[int] = ..., gogc: _Optional[_Union[GogcSetting, _Mapping]] = ..., gomemlimit: _Optional[_Union[MemoryLimitSetting, _Mapping]] = ..., assists: _Optional[bool] = ..., idle_workers: _Optional[bool] = ...) -> None: ...
+    collector: Collector
+    stop_the_world_sweep: bool
+    generational: Generational
+    def __init__(self, go: _Optional[str] = ..., gomaxprocs: _Optional[int] = ..., gogc: _Optional[_Union[GogcSetting, _Mapping]] = ..., gomemlimit: _Optional[_Union[MemoryLimitSetting, _Mapping]] = ..., assists: _Optional[bool] = ..., idle_workers: _Optional[bool] = ..., collector: _Optional[_Union[Collector, str]] = ..., stop_the_world_sweep: _Optional[bool] = ..., generational: _Optional[_Union[Generational, _Mapping]] = ...) -> None: ...
 
 class Machine(_message.Message):
     __slots__ = ("profile", "cores", "cfs_quota", "cfs_period_ns")

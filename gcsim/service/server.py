@@ -20,6 +20,7 @@ from gcsim.service.core import Core, ServerOptions
 from gcsim.service.downloads import Datasets
 from gcsim.service.methods import TokenInterceptor, generic_handler
 from gcsim.service.runs import Runs
+from gcsim.service.sweeps import Sweeps
 from gcsim.sweep.store import Store
 
 log = logging.getLogger("gcsim.server")
@@ -28,6 +29,10 @@ SERVICES = (
     simulation_service_pb2.DESCRIPTOR.services_by_name["SimulationService"],
     dataset_service_pb2.DESCRIPTOR.services_by_name["DatasetService"],
 )
+
+
+class Simulations(Runs, Sweeps):
+    """SimulationService: the calls about runs and those about sweeps."""
 
 
 class ServerError(GcsimError):
@@ -52,7 +57,10 @@ class Server:
         tokens = _tokens(options)
         check_address(options)
         self._store = Store.open(
-            options.data_dir, queue_limit=options.queue_limit, max_pages=options.store_max_pages
+            options.data_dir,
+            queue_limit=options.queue_limit,
+            sweep_limit=options.max_open_sweeps,
+            max_pages=options.store_max_pages,
         )
         try:
             self.core = Core(options, self._store)
@@ -67,7 +75,7 @@ class Server:
             )
             self._server.add_generic_rpc_handlers(
                 (
-                    generic_handler(SERVICES[0], Runs(self.core)),
+                    generic_handler(SERVICES[0], Simulations(self.core)),
                     generic_handler(SERVICES[1], Datasets(self.core)),
                 )
             )
@@ -84,7 +92,7 @@ class Server:
         except BaseException:
             self._store.close()
             raise
-        self.core.supervisor.start()
+        self.core.start()
         self.address = f"{options.listen.rpartition(':')[0]}:{port}"
         log.info(
             "listening",
@@ -120,9 +128,10 @@ class Server:
     async def stop(self) -> None:
         """Give running runs back to the queue, send watchers away with a last state, and end.  Loses nothing."""
         self.core.draining = True
-        await asyncio.to_thread(self.core.supervisor.stop)
+        await asyncio.to_thread(self.core.stop)
         self.core.closing.set()
         self.core.hub.wake_all()
+        self.core.sweep_hub.wake_all()
         await self._server.stop(grace=2.0)
         await asyncio.to_thread(self.core.close)
         self._store.close()

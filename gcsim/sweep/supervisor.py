@@ -203,12 +203,12 @@ class Supervisor:
 
     def cancel_sweep(self, sweep_id: str) -> StoredSweep:
         """Cancel all runs of a sweep that are not finished, as `cancel` does one."""
-        sweep, active = self.store.sweeps.cancel(sweep_id)
+        sweep, changed = self.store.sweeps.cancel(sweep_id)
         with self._changed:
-            attempts = [self._attempts[run_id] for run_id in active if run_id in self._attempts]
+            attempts = [self._attempts[run_id] for run_id in changed if run_id in self._attempts]
         for attempt in attempts:
             attempt.cancelled.set()
-        for run_id in active:
+        for run_id in changed:
             self._tell(run_id)
         return sweep
 

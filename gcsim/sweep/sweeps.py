@@ -203,27 +203,26 @@ class Sweeps:
         """Cancel all its runs that are not finished; no change if it is finished.
 
         Returns:
-            The sweep, and its runs that are in workers, for the supervisor to see to.
+            The sweep, and its runs that this has changed; those in workers are for the supervisor to see to.
         """
+        changed: list[str] = []
         with self._store.writing() as db:
             sweep = _get(db, sweep_id)
             if sweep.state is SweepState.RUNNING:
-                for state, after in (
+                for before, after in (
                     (RunState.QUEUED, RunState.CANCELLED),
                     (RunState.RUNNING, RunState.CANCELLING),
                 ):
                     ended = time.time_ns() if after.is_final else None
                     rows = db.execute(
-                        "SELECT id FROM runs WHERE sweep_id = ? AND state = ?", (sweep_id, state)
+                        "SELECT id FROM runs WHERE sweep_id = ? AND state = ?", (sweep_id, before)
                     ).fetchall()
                     for row in rows:
                         change_run(db, row["id"], state=after, end_time_ns=ended)
+                    changed += [row["id"] for row in rows]
                 _change(db, sweep_id, state=SweepState.CANCELLING)
                 _settle(db, sweep_id)
-            rows = db.execute(
-                "SELECT id FROM runs WHERE sweep_id = ? AND state = 'CANCELLING'", (sweep_id,)
-            ).fetchall()
-            return _get(db, sweep_id), [row["id"] for row in rows]
+            return _get(db, sweep_id), changed
 
     def delete(self, sweep_id: str, *, etag: str | None = None) -> None:
         """Forget a finished sweep with its runs, and their datasets if no other run has them.

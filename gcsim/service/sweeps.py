@@ -127,7 +127,7 @@ class Sweeps:
                 rows=rows,
                 samples=request.samples if request.HasField("samples") else None,
                 replications=replications,
-                seed=request.seed if request.HasField("seed") else None,
+                seed=max(0, request.seed) if request.HasField("seed") else None,
                 max_runs=options.max_sweep_runs,
                 find_profile=lambda name, release: _profile(name, release, profile),
                 examine=work.add,

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from gcsim.errors import GcsimError
+from gcsim.errors import GcsimError, RunError
 from gcsim.failpoints import failpoint
 from gcsim.spec.check import is_profile_path
 from gcsim.spec.load import spec_from_dict
@@ -343,7 +343,7 @@ class Sweeps:
                     own = is_profile_path(spec.machine.profile)
                     new = NewRun.of(spec, profile=profile if own else None, **fields)
                     if new.dataset_id != planned:
-                        raise _OutdatedError(
+                        raise RunError(
                             f"gcsim {sweep.engine_version} planned it, and for {ENGINE_VERSION} it is another run; "
                             "submit the sweep again"
                         )
@@ -352,10 +352,6 @@ class Sweeps:
                     continue
                 cached = None if new.skip_cache else self._store.usable_dataset(new.dataset_id)
                 yield new, sweep.profile_sha256 if own else None, cached, None
-
-
-class _OutdatedError(GcsimError):
-    """A planned run has become another one."""
 
 
 def _unmakable(sweep: StoredSweep, planned: str, fields: dict[str, Any]) -> NewRun:

@@ -35,7 +35,8 @@ from gcsim.service.resources import (
 from gcsim.service.status import DrainingError, RequestError
 from gcsim.spec.check import is_profile_path
 from gcsim.spec.load import spec_from_dict
-from gcsim.spec.overrides import full_path
+from gcsim.spec.models import Spec
+from gcsim.spec.overrides import full_path, value_at
 from gcsim.spec.profile import MachineProfile, load_profile
 from gcsim.sweep.axes import Axis, axis_problem, column_name
 from gcsim.sweep.plan import Layout, SweepPlan, count_points, plan_sweep
@@ -112,7 +113,16 @@ class Sweeps:
                 1, request.replications if request.HasField("replications") else spec.run.replications
             )
             # What is too large to be planned is not planned to find more problems either.
-            too_large = _size_problems(request, axes, rows, layout)
+            # An unknown field would hide what is wrong with the values of the others.
+            axes = [axis for axis in axes if _is_field(spec, axis.path, problems)]
+            rows = [
+                {path: value for path, value in row.items() if _is_field(spec, path, problems)}
+                for row in rows
+            ]
+            count = count_points(axes, layout, rows, request.samples)
+            too_large = []
+            if count * replications <= options.max_sweep_runs:
+                too_large = _size_problems(request, axes, rows, count)
             if too_large or (problems and not (axes or rows)):
                 raise RequestError([*problems, *too_large])
             work = SweepWork(
@@ -287,6 +297,18 @@ def _rows(request: api.SubmitSweepRequest, problems: list[Problem]) -> Iterator[
         yield row
 
 
+def _is_field(spec: Spec, path: str, problems: list[Problem]) -> bool:
+    """Whether a spec has a field; if not, that is added to the problems."""
+    try:
+        value_at(spec, path)
+    except SpecError as error:
+        problems += [problem for problem in error.problems if problem not in problems]
+        return False
+    except KeyError:
+        pass  # a mapping of names, which has none of this name yet
+    return True
+
+
 def _layout(request: api.SubmitSweepRequest, problems: list[Problem]) -> Layout:
     if request.layout not in _LAYOUTS:
         words = ("is no layout", "write GRID, ZIP or LATIN_HYPERCUBE")
@@ -301,10 +323,9 @@ def _layout(request: api.SubmitSweepRequest, problems: list[Problem]) -> Layout:
 
 
 def _size_problems(
-    request: api.SubmitSweepRequest, axes: Sequence[Axis], rows: Sequence[dict[str, str]], layout: Layout
+    request: api.SubmitSweepRequest, axes: Sequence[Axis], rows: Sequence[dict[str, str]], count: int
 ) -> list[Problem]:
     """Whether the points' text alone is too much: each is the spec, and its setting."""
-    count = count_points(axes, layout, rows, request.samples)
     each = request.spec.ByteSize()
     each += sum(len(axis.path) + max(map(len, (*axis.values, axis.high))) for axis in axes)
     each += max((sum(len(path) + len(value) for path, value in row.items()) for row in rows), default=0)

@@ -67,13 +67,14 @@ class Feeder:
             self._stopping.wait(PAUSE_S)
 
     def _round(self) -> None:
-        before = self._revisions
-        hungry = list(self._store.sweeps.open())
+        known = self._store.sweeps.open()
+        known |= self._revisions  # what watchers were told of; a new sweep may end in this very round
+        hungry = list(known)
         while hungry and not self._stopping.is_set():
             hungry = [sweep_id for sweep_id in hungry if self._feed(sweep_id)]  # in turn: none starves
         self._revisions = self._store.sweeps.open()
-        for sweep_id in before.keys() | self._revisions.keys():
-            if self._revisions.get(sweep_id) != before.get(sweep_id):
+        for sweep_id, revision in known.items():
+            if self._revisions.get(sweep_id) != revision:
                 self._on_change(sweep_id)
 
     def _feed(self, sweep_id: str) -> bool:

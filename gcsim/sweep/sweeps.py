@@ -279,7 +279,7 @@ class Sweeps:
         and says so.
 
         Returns:
-            Whether there is more to feed right now.
+            Whether to look again at once: results that were there took no places.
         """
         sweep = self.get(sweep_id)
         if sweep.state is not SweepState.RUNNING or sweep.fed == sweep.total:

@@ -1,5 +1,7 @@
 """A real server, killed at the worst moments: an acknowledged run is there, and every run reaches a final state."""
 
+import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,10 +14,15 @@ import pytest
 from gcsim.client import ServiceError
 from gcsim.datasets.reader import load
 from gcsim.failpoints import NAMES
+from gcsim.spec.load import parse_spec
+from gcsim.sweep.axes import parse_axes
+from gcsim.sweep.execute import run_sweep
+from gcsim.sweep.plan import plan_sweep
 from gcsim.sweep.states import RunState
 from gcsim.sweep.store import Store
 from tests.service.conftest import Start, is_gone, until
-from tests.sweep.runs import endless, quick
+from tests.sweep.runs import QUICK, endless, quick
+from tests.sweep.test_execute import table_bytes
 
 FINISHING = [name for name in NAMES if name.startswith("finish.")]
 
@@ -185,3 +192,86 @@ def test_soak_of_small_runs_leaves_memory_descriptors_and_processes_as_they_were
         assert len(server.workers) == 2, "no zombies"
     assert list((tmp_path / "data/datasets").iterdir()) == []
     assert server.terminate() == 0
+
+
+# ---- sweeps ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param("sweep.before_commit", marks=pytest.mark.slow),
+        pytest.param("sweep.after_commit", marks=pytest.mark.slow),
+        pytest.param("feed.before_commit", marks=pytest.mark.slow),
+        "feed.after_commit",
+    ],
+)
+def test_sweep_whose_server_died_is_there_once_and_completes(
+    start: Start, tmp_path: Path, place: str
+) -> None:
+    server = start(failpoint=f"{place}:kill")
+    with server.client(retries=0) as client:
+        try:
+            client.submit_sweep(quick(), ["gogc=50,100"], request_id="once", sweep_id="one")
+        except ServiceError:
+            assert place.startswith("sweep.")
+    server.popen.wait(60)
+    with Store.open(tmp_path / "data") as store:
+        assert len(store.sweeps.page()) == (place != "sweep.before_commit")
+        assert len(store.runs()) == 2 * (place == "feed.after_commit")
+        assert store.sweeps.check() == []
+    with start().client() as client:
+        sweep = client.submit_sweep(quick(), ["gogc=50,100"], request_id="once", sweep_id="one")
+        assert sweep.wait().state == "SUCCEEDED"
+        assert len(client.sweeps()) == 1
+        assert len(client.runs()) == 2
+
+
+@pytest.mark.parametrize(
+    ("points", "kills", "restarts"), [(10, 2, 1), pytest.param(250, 40, 6, marks=pytest.mark.slow)]
+)
+def test_sweep_among_killed_workers_and_servers_gives_the_table_of_an_undisturbed_one(
+    start: Start, tmp_path: Path, points: int, kills: int, restarts: int
+) -> None:
+    """Two replications per point: 500 runs in the long version."""
+    rng = random.Random(points)
+    spec = parse_spec(QUICK.format(seed=7, name="quick").replace("20ms", "100ms"))
+    axes = ["gogc=" + ",".join(str(50 + n) for n in range(points))]
+    total = 2 * points
+    local = tmp_path / "local"
+    run_sweep(plan_sweep(spec, parse_axes(axes), replications=2), local, jobs=2)
+    events = [("worker", at) for at in rng.sample(range(1, total), kills)]
+    events += [("server", at) for at in rng.sample(range(1, total), restarts)]
+    begun = time.monotonic()
+    server = start("--workers", "2")
+    with server.client() as client:
+        client.submit_sweep(spec, axes, replications=2, sweep_id="one")
+    disturbed = {"worker": 0, "server": 0}
+    for what, at in sorted(events, key=lambda event: event[1]):
+        with server.client() as client:
+            for sweep in client.watch_sweep("one"):
+                counts = sweep.counts
+                if counts.succeeded + counts.failed >= at:
+                    break
+        victims = server.workers
+        if what == "worker" and victims:
+            os.kill(rng.choice(victims), signal.SIGKILL)
+        elif what == "server":
+            server.kill()
+            server = start("--workers", "2")
+        disturbed[what] += 1
+    with server.client() as client:
+        result = client.sweep("one").result(tmp_path / "there")
+        counts = client.sweep("one").message.counts
+        runs = client.runs("sweep = one")
+        attempts = sum(run.attempt for run in runs)
+    print(f"{total} runs, {disturbed}: {attempts} attempts, {time.monotonic() - begun:.0f} s; {counts}")
+    assert (counts.total, counts.succeeded) == (total, total)
+    assert len({(run.point_id, run.replication) for run in runs}) == len(runs) == total
+    assert attempts >= total
+    assert len(result.runs) == total
+    assert table_bytes(tmp_path / "there") == table_bytes(local)
+    assert server.terminate() == 0
+    with Store.open(tmp_path / "data") as store:
+        assert store.sweeps.check() == []
+    assert len(list((tmp_path / "data/datasets").iterdir())) == total

@@ -11,7 +11,7 @@ from gcsim.cli.remote import connect, is_sweep_name, server_options
 
 
 @click.command("download")
-@click.argument("name", metavar="RUN_ID|sweeps/ID")
+@click.argument("name", metavar="NAME")
 @server_options
 @click.option(
     "--out",
@@ -19,7 +19,7 @@ from gcsim.cli.remote import connect, is_sweep_name, server_options
     help="Directory to make. [default: runs/<dataset>, sweeps/<plan>]",
 )
 def command(name: str, out: Path | None, **server: Any) -> None:
-    """Download the result of a run (or of datasets/ID), or all of a sweep, from a server.
+    """Download NAME from a server: the result of a run by its id, datasets/ID, or all of sweeps/ID.
 
     A broken connection is taken up where it was; the directory appears when its SHA-256 is right.
     """

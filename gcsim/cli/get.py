@@ -11,10 +11,13 @@ from gcsim.cli.remote import connect, is_sweep_name, run_json, server_options, s
 
 
 @click.command("get")
-@click.argument("run_id", metavar="RUN_ID|sweeps/ID")
+@click.argument("run_id", metavar="NAME")
 @server_options
 def command(run_id: str, **server: Any) -> None:
-    """Print a run of a server as JSON: spec, state, error, summary; or a sweep: spec, state, counts of its runs."""
+    """Print NAME, a run's id or sweeps/ID, of a server as JSON.
+
+    A run has its spec, state, error and summary; a sweep its spec, state and the counts of its runs.
+    """
     with connect(**server) as client:
         if is_sweep_name(run_id):
             click.echo(json.dumps(sweep_data(client.sweep(run_id).message), indent=2))

@@ -11,11 +11,11 @@ from gcsim.cli.remote import connect, describe, describe_sweep, is_sweep_name, s
 
 
 @click.command("watch")
-@click.argument("run_id", metavar="RUN_ID|sweeps/ID")
+@click.argument("run_id", metavar="NAME")
 @server_options
 @click.pass_context
 def command(ctx: click.Context, /, run_id: str, **server: Any) -> None:
-    """Follow a run or a sweep on a server until it is finished.  Leaving does not cancel it.
+    """Follow NAME, a run's id or sweeps/ID, on a server until it is finished.  Leaving does not cancel it.
 
     Exit code 1: it failed or was cancelled; 4: some runs of the sweep did.
     """

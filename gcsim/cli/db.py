@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import click
@@ -46,13 +45,12 @@ def check(data_dir: Path) -> None:
                     damaged += 1
                     click.echo(f"damaged: {error}")
             after = page[-1].id
-        sweeps, problems = store.sweeps.page(), store.sweeps.check()
+        sweeps, problems = store.sweeps.states(), store.sweeps.check()
     for problem in problems:
         click.echo(f"inconsistent: {problem}")
     click.echo(", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no runs")
-    if sweeps:
-        states = Counter(sweep.state for sweep in sweeps)
-        click.echo("sweeps: " + ", ".join(f"{count} {state}" for state, count in sorted(states.items())))
+    if any(sweeps.values()):
+        click.echo("sweeps: " + ", ".join(f"{count} {state}" for state, count in sweeps.items() if count))
     if problems:
         raise DatasetError(
             "the store contradicts itself; `gcsim db rebuild` makes a new one from the results"

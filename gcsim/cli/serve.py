@@ -90,6 +90,11 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Runs of one sweep; more are refused.",
 )
 @click.option(
+    "--metrics-listen",
+    metavar="HOST:PORT",
+    help="Serve Prometheus metrics there under /metrics; needs gcsim[metrics]. [default: none]",
+)
+@click.option(
     "--log-level",
     type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]),
     default="INFO",
@@ -112,6 +117,7 @@ def command(
     max_stored: int | None,
     max_requests: float,
     max_sweep_runs: int,
+    metrics_listen: str | None,
     log_level: str,
 ) -> None:
     """Serve simulations over gRPC, with a durable queue and worker processes.
@@ -139,6 +145,7 @@ def command(
         max_estimated_requests=max_requests,
         max_estimated_sweep_requests=10 * max_requests,
         max_sweep_runs=max_sweep_runs,
+        metrics_listen=metrics_listen,
         max_stored_bytes=max_stored,
         worker=WorkerSettings(max_run_s=max_run_duration, memory_bytes=worker_memory),
     )

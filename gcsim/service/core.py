@@ -35,6 +35,7 @@ class ServerOptions:
         queue_limit: runs that may wait.
         max_sweep_runs: runs of one sweep; max_open_sweeps: sweeps that may be unfinished at a time.
         drain_timeout_s: how long running runs may finish after SIGTERM.
+        metrics_listen: host:port of Prometheus metrics; None = none.
         keepalive_s: a watcher hears something at least so often.
         max_request_bytes: largest message.
         max_stored_bytes: datasets beyond which no run is accepted; None = no limit.
@@ -51,6 +52,7 @@ class ServerOptions:
     insecure: bool = False
     queue_limit: int = 10_000
     drain_timeout_s: float = 30.0
+    metrics_listen: str | None = None
     keepalive_s: float = 15.0
     max_request_bytes: int = 4 << 20
     max_estimated_requests: float = MAX_ESTIMATED_REQUESTS

@@ -130,6 +130,12 @@ class Sweeps:
                 limit=options.max_estimated_requests,
                 sweep_limit=options.max_estimated_sweep_requests,
             )
+
+            def examine(at: Spec) -> None:
+                if self._core.draining:  # nobody waits for a long plan to be finished
+                    raise DrainingError("the server is stopping; try again, or another server")
+                work.add(at)
+
             plan = plan_sweep(
                 spec,
                 axes,
@@ -140,7 +146,7 @@ class Sweeps:
                 seed=max(0, request.seed) if request.HasField("seed") else None,
                 max_runs=options.max_sweep_runs,
                 find_profile=lambda name, release: _profile(name, release, profile),
-                examine=work.add,
+                examine=examine,
             )
         except SpecError as error:
             raise SpecError([*problems, *error.problems], source="request") from error

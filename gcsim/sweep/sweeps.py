@@ -155,6 +155,14 @@ class Sweeps:
         with self._store.reading() as db:
             return [_sweep(db, row) for row in db.execute(sql, (*values, limit)).fetchall()]
 
+    def states(self) -> dict[SweepState, int]:
+        """How many sweeps are in each state."""
+        with self._store.reading() as db:
+            found = dict(
+                tuple(row) for row in db.execute("SELECT state, COUNT(*) FROM sweeps GROUP BY state")
+            )
+        return {state: found.get(state, 0) for state in SweepState}
+
     def open(self) -> dict[str, int]:
         """Sweeps that are not finished, id -> revision, oldest first."""
         sql = f"SELECT id, revision FROM sweeps WHERE state IN ({_OPEN_SQL}) ORDER BY seq"

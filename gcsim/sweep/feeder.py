@@ -79,8 +79,9 @@ class Feeder:
 
     def _feed(self, sweep_id: str) -> bool:
         try:
-            more = self._store.sweeps.feed(sweep_id, window=self._window)
+            fed = self._store.sweeps.feed(sweep_id, window=self._window)
         except NotFoundError:
             return False
-        self._on_fed()
-        return more
+        if fed:
+            self._on_fed()
+        return fed > 0

@@ -280,20 +280,21 @@ class Sweeps:
 
     # ---- feeding the queue ---------------------------------------------------------------------------------
 
-    def feed(self, sweep_id: str, *, window: int) -> bool:
+    def feed(self, sweep_id: str, *, window: int) -> int:
         """Queue the next runs of a sweep until `window` of them wait, as far as the queue has places; end it when all have ended.
 
         Runs whose result is there are SUCCEEDED at once.  One that can no longer be made as it was planned is FAILED,
         and says so.
 
         Returns:
-            Whether to look again at once: results that were there took no places.
+            How many runs this has queued or ended; 0: nothing to do for now.
         """
         sweep = self.get(sweep_id)
         if sweep.state is not SweepState.RUNNING or sweep.fed == sweep.total:
-            return self._settle(sweep)
+            self._settle(sweep)
+            return 0
         if sweep.counts[RunState.QUEUED] > window // 2:
-            return False  # several at a time: each time costs a flush to disk
+            return 0  # several at a time: each time costs a flush to disk
         wanted = min(BATCH, window - sweep.counts[RunState.QUEUED], sweep.total - sweep.fed)
         first = sweep.fed
         with self._store.reading() as db:
@@ -304,7 +305,7 @@ class Sweeps:
         with self._store.writing() as db:
             now = _get(db, sweep_id)
             if now.fed != first or now.state is not SweepState.RUNNING:
-                return True  # cancelled meanwhile
+                return 0  # cancelled meanwhile
             places = self._store.free_places(db)
             fed = 0
             for new, sha256, cached, failed in prepared:
@@ -319,13 +320,12 @@ class Sweeps:
             _settle(db, sweep_id)
             failpoint("feed.before_commit")
         failpoint("feed.after_commit")
-        return fed == len(prepared) and first + fed < sweep.total
+        return fed
 
-    def _settle(self, sweep: StoredSweep) -> bool:
+    def _settle(self, sweep: StoredSweep) -> None:
         if not sweep.state.is_final and not _waits(sweep):
             with self._store.writing() as db:
                 _settle(db, sweep.id)
-        return False
 
     def _prepare(
         self, sweep: StoredSweep, points: Iterable[StoredPoint], first: int, end: int

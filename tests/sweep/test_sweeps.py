@@ -89,7 +89,7 @@ def test_submitting_twice_and_what_is_refused(tmp_path: Path) -> None:
             store.sweeps.submit(new("three"))
         # A feed that has places again goes on where it was.
         fail_all(store)
-        assert not store.sweeps.feed("one", window=9)
+        assert store.sweeps.feed("one", window=9) == 1
         assert store.sweeps.get("one").fed == 2
 
 

@@ -42,6 +42,9 @@ DOWNLOADS = 4
 LOOK_AFTER = 32
 """So many runs have to end before the server is asked again which."""
 
+GIVE_UP_S = 5.0
+"""Downloads that are given up may take so long to end."""
+
 FINAL = frozenset(
     {sweep_pb2.SWEEP_STATE_SUCCEEDED, sweep_pb2.SWEEP_STATE_PARTIAL, sweep_pb2.SWEEP_STATE_CANCELLED}
 )
@@ -363,12 +366,15 @@ class ServerExecutor:
         return outcome
 
     def drain(self) -> None:
-        self._loop.call_soon_threadsafe(self._wanted.clear)
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._wanted.clear)
 
     def close(self) -> None:
         self._following.cancel()
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and everything with it
-            asyncio.run_coroutine_threadsafe(self._give_up(), self._loop).result()
+        # Where the client is being closed, the loop ends, and everything with it.
+        if not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError, TimeoutError):
+                asyncio.run_coroutine_threadsafe(self._give_up(), self._loop).result(GIVE_UP_S)
 
     # ---- on the loop ---------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ class Feeder:
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._revisions: dict[str, int] = {}
+        self._trouble = False
         self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
 
     def start(self) -> None:
@@ -55,16 +56,14 @@ class Feeder:
         while not self._stopping.is_set():
             self._woken.wait(IDLE_S)
             self._woken.clear()
+            self._trouble = False
             try:
                 self._round()
-            except StoreFullError as error:
-                log.warning("no run of a sweep can be queued: %s", error)
-                self._stopping.wait(IDLE_S)
             except Exception:
-                # A sweep must reach its end: the next round tries again.
                 log.exception("a round failed")
-                self._stopping.wait(IDLE_S)
-            self._stopping.wait(PAUSE_S)
+                self._trouble = True
+            # Every sweep must reach its end: what went wrong is tried again.
+            self._stopping.wait(IDLE_S if self._trouble else PAUSE_S)
 
     def _round(self) -> None:
         known = self._store.sweeps.open()
@@ -81,6 +80,14 @@ class Feeder:
         try:
             fed = self._store.sweeps.feed(sweep_id, window=self._window)
         except NotFoundError:
+            return False
+        except StoreFullError as error:
+            log.warning("sweep %s: no run can be queued: %s", sweep_id, error)
+            self._trouble = True
+            return False
+        except Exception:  # of this sweep; the others go on
+            log.exception("sweep %s: no run can be queued", sweep_id)
+            self._trouble = True
             return False
         if fed:
             self._on_fed()

@@ -331,10 +331,13 @@ class Sweeps:
         self, sweep: StoredSweep, points: Iterable[StoredPoint], first: int, end: int
     ) -> Iterable[tuple[NewRun, str | None, dict[str, Any] | None, tuple[str, str] | None]]:
         """Runs to insert: the run, hash of its inline profile, summary if its result is there, error if it cannot be."""
-        text = profile = None
+        profile = broken = None
         if sweep.profile_sha256 is not None:
-            text = self._store.profile_path(sweep.profile_sha256).read_text(encoding="utf-8")
-            profile = parse_profile(text)
+            try:
+                text = self._store.profile_path(sweep.profile_sha256).read_text(encoding="utf-8")
+                profile = parse_profile(text)
+            except (OSError, GcsimError) as error:
+                broken = f"its machine profile cannot be read: {error}"
         base = json.loads(sweep.spec_json)
         for point in points:
             for replication, planned in enumerate(point.run_ids):
@@ -345,6 +348,8 @@ class Sweeps:
                     "sweep_id": sweep.id, "point": point.point_id, "replication": replication,
                 }  # fmt: skip
                 try:
+                    if broken is not None:
+                        raise RunError(broken)
                     spec = point_spec(
                         spec_from_dict(base), point.overrides, seed=sweep.seed, replication=replication
                     )

@@ -1,6 +1,7 @@
 """Sweeps in the store: written whole or not at all, fed in order, ended when all has ended, and nothing twice."""
 
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,40 @@ def test_rebuilding_keeps_the_results_of_a_sweep_so_that_it_computes_nothing_aga
         store.sweeps.submit(NewSweep(id="one", plan=plan("gogc=50", replications=1)))
         store.sweeps.feed("one", window=4)
         assert store.sweeps.get("one").state is SweepState.SUCCEEDED
+
+
+def test_a_sweep_whose_inline_profile_is_gone_ends_and_says_so(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        sweep, _ = store.sweeps.submit(new(profile_yaml="x: 1"))
+        assert sweep.profile_sha256 is not None
+        store.profile_path(sweep.profile_sha256).unlink()
+        store.sweeps.feed("one", window=9)
+        ended = store.sweeps.get("one")
+        assert (ended.state, ended.counts[RunState.FAILED]) == (SweepState.PARTIAL, 6)
+        assert {(run.reason, run.message.partition(":")[0]) for run in store.runs()} == {
+            (Reason.PLAN_OUTDATED, "its machine profile cannot be read")
+        }
+
+
+def test_a_sweep_that_cannot_be_fed_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Store.open(tmp_path) as store:
+        store.sweeps.submit(new("bad"))
+        store.sweeps.submit(new("good"))
+        feed = store.sweeps.feed
+
+        def feed_but_bad(sweep_id: str, *, window: int) -> int:
+            if sweep_id == "bad":
+                raise OSError("broken")
+            return feed(sweep_id, window=window)
+
+        monkeypatch.setattr(store.sweeps, "feed", feed_but_bad)
+        fed = threading.Event()
+        feeder = Feeder(store, window=9, on_fed=fed.set, on_change=lambda _: None)
+        feeder.start()
+        feeder.wake()
+        assert fed.wait(30)
+        feeder.stop()
+        assert store.sweeps.get("good").fed == 6
+    assert "sweep bad: no run can be queued" in caplog.text

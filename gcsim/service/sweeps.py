@@ -113,16 +113,17 @@ class Sweeps:
                 1, request.replications if request.HasField("replications") else spec.run.replications
             )
             # What is too large to be planned is not planned to find more problems either.
-            # An unknown field would hide what is wrong with the values of the others.
-            axes = [axis for axis in axes if _is_field(spec, axis.path, problems)]
-            rows = [
-                {path: value for path, value in row.items() if _is_field(spec, path, problems)}
-                for row in rows
-            ]
             count = count_points(axes, layout, rows, request.samples)
             too_large = []
             if count * replications <= options.max_sweep_runs:
                 too_large = _size_problems(request, axes, rows, count)
+                # An unknown field would hide what is wrong with the values of the others.
+                paths = dict.fromkeys(
+                    [*(axis.path for axis in axes), *(path for row in rows for path in row)]
+                )
+                known = {path for path in list(paths)[: 2 * MAX_AXES] if _is_field(spec, path, problems)}
+                axes = [axis for axis in axes if axis.path in known]
+                rows = [{path: value for path, value in row.items() if path in known} for row in rows]
             if too_large or (problems and not (axes or rows)):
                 raise RequestError([*problems, *too_large])
             work = SweepWork(
@@ -282,7 +283,15 @@ def _axes(request: api.SubmitSweepRequest, problems: list[Problem]) -> Iterator[
 
 
 def _rows(request: api.SubmitSweepRequest, problems: list[Problem]) -> Iterator[dict[str, str]]:
+    seen: set[str] = set()
     for number, point in enumerate(request.points):
+        seen.update(assignment.path for assignment in point.assignments)
+        if len(seen) > MAX_AXES:
+            message = f"sets field number {len(seen):,}"
+            problems.append(
+                Problem(f"points[{number}]", None, "", message, f"let points set at most {MAX_AXES} fields")
+            )
+            return
         row: dict[str, str] = {}
         for place, assignment in enumerate(point.assignments):
             at = f"points[{number}].assignments[{place}]"

@@ -363,6 +363,9 @@ def test_every_bad_field_at_once(tmp_path: Path) -> None:
             "axes[6]", "axes[7]", "axes[8]", "points[0].assignments[1]", "points[1].assignments[0]",
             "points[1].assignments[1]", "$.gogcc", "$.runtime.gogc", "$.runtime.assists",
         }  # fmt: skip
+        many = sweep_pb2.ExplicitPoint(assignments=[assignment(f"x{n}", "1") for n in range(50_000)])
+        wide = api.SubmitSweepRequest(spec=convert.message_of(quick()), points=[many])
+        assert "sets field number 50,000" in str(await refused_request(client, wide))
         # A bad spec beside a bad axis: both.
         bad = api.SubmitSweepRequest(spec=spec_pb2.Spec(name="Bad"), axes=[axis("seed", "1")])
         paths = {problem.path for problem in (await refused_request(client, bad)).problems}

@@ -20,6 +20,10 @@ VARIABLE = "GCSIM_FAILPOINT"
 NAMES = (
     "submit.before_commit",
     "submit.after_commit",
+    "sweep.before_commit",
+    "sweep.after_commit",
+    "feed.before_commit",
+    "feed.after_commit",
     "worker.before_run",
     "worker.after_run",
     "publish.after_tables",
@@ -30,7 +34,8 @@ NAMES = (
     "finish.before_commit",
     "finish.after_commit",
 )
-"""Every place, so that tests can go through all of them: accepting a run, simulating it, the run's files
+"""Every place, so that tests can go through all of them: accepting a run, accepting a sweep, queueing some of
+its runs, simulating a run, the run's files
 (tables written, manifest written, directory renamed) and the coordinator's own steps of publishing."""
 
 

@@ -34,6 +34,7 @@ ONLY_IN = {
     "pyarrow": {"datasets", "report"},
     "pandas": {"datasets", "report"},
     "grpc": {"service", "client", "api"},
+    "prometheus_client": {"service"},
     "click": {"cli"},
     "rich": {"cli"},
 }

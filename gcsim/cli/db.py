@@ -45,7 +45,16 @@ def check(data_dir: Path) -> None:
                     damaged += 1
                     click.echo(f"damaged: {error}")
             after = page[-1].id
+        sweeps, problems = store.sweeps.states(), store.sweeps.check()
+    for problem in problems:
+        click.echo(f"inconsistent: {problem}")
     click.echo(", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no runs")
+    if any(sweeps.values()):
+        click.echo("sweeps: " + ", ".join(f"{count} {state}" for state, count in sweeps.items() if count))
+    if problems:
+        raise DatasetError(
+            "the store contradicts itself; `gcsim db rebuild` makes a new one from the results"
+        )
     if damaged:
         raise DatasetError(f"{damaged} results are damaged; submit their specs again, or `gcsim db rebuild`")
 
@@ -55,7 +64,8 @@ def check(data_dir: Path) -> None:
 def rebuild_store(data_dir: Path) -> None:
     """Make a new store from the results that are whole; the old file is kept beside it.
 
-    Runs get the ids of their datasets.  Runs without a result are lost, as are labels and request ids.
+    Runs get the ids of their datasets.  Runs without a result are lost, as are labels, request ids and sweeps. A sweep
+    that is submitted again computes only what is not there.
     """
     from gcsim.sweep.store import rebuild
 

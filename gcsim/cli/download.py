@@ -7,19 +7,28 @@ from typing import Any
 
 import click
 
-from gcsim.cli.remote import connect, server_options
+from gcsim.cli.remote import connect, is_sweep_name, server_options
 
 
 @click.command("download")
-@click.argument("name", metavar="RUN_ID")
+@click.argument("name", metavar="NAME")
 @server_options
-@click.option("--out", type=click.Path(path_type=Path), help="Directory to make. [default: runs/<dataset>]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Directory to make. [default: runs/<dataset>, sweeps/<plan>]",
+)
 def command(name: str, out: Path | None, **server: Any) -> None:
-    """Download the result of RUN_ID (or of datasets/ID) from a server.
+    """Download NAME from a server: the result of a run by its id, datasets/ID, or all of sweeps/ID.
 
     A broken connection is taken up where it was; the directory appears when its SHA-256 is right.
     """
     with connect(**server) as client:
+        if is_sweep_name(name):
+            sweep = client.sweep(name)
+            swept = sweep.result(Path("sweeps") / sweep.message.plan_id if out is None else out)
+            click.echo(f"sweep directory: {swept.path}", err=True)
+            return
         if out is None:
             dataset = name if name.startswith("datasets/") else client.run(name).message.dataset
             out = Path("runs") / (dataset.removeprefix("datasets/") or name)

@@ -35,7 +35,7 @@ class Age(click.ParamType):  # type: ignore[type-arg]
 @click.option("--older-than", type=Age(), help="Delete runs that ended longer ago, such as 30d.")
 @click.option("--max-bytes", type=Size(), help="Then delete the oldest until the results fit, such as 50GiB.")
 def command(data_dir: Path, older_than: float | None, max_bytes: int | None) -> None:
-    """Delete finished runs of a data directory.  Nothing is deleted that is not asked for; the server must be stopped."""
+    """Delete finished runs and sweeps of a data directory, sweeps as a whole.  Nothing is deleted that is not asked for; the server must be stopped."""
     from gcsim.sweep.store import Store
 
     if older_than is None and max_bytes is None:

@@ -13,6 +13,7 @@ from gcsim.cli.serve import DEFAULT_LISTEN
 
 if TYPE_CHECKING:
     from gcsim.api.v1.run_pb2 import Run
+    from gcsim.api.v1.sweep_pb2 import Sweep
     from gcsim.client import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,6 +22,27 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 def server_options(function: F) -> F:
     """Where the server is, and what to show it.  The command gets a `client`."""
+    return _access_options(
+        click.option(
+            "--server",
+            envvar="GCSIM_SERVER",
+            default=DEFAULT_LISTEN,
+            show_default=True,
+            help="Address of the server. [env: GCSIM_SERVER]",
+        )(function)
+    )
+
+
+def optional_server_options(function: F) -> F:
+    """The same for a command that works on this machine unless it is told otherwise."""
+    return _access_options(
+        click.option(
+            "--server", help="Address of a server (`gcsim serve`) that is to do it. [default: none]"
+        )(function)
+    )
+
+
+def _access_options(function: F) -> F:
     for option in (
         click.option("--key", type=_FILE, help="PEM file of its key."),
         click.option("--cert", type=_FILE, help="PEM file of the client's certificate, for mutual TLS."),
@@ -33,16 +55,14 @@ def server_options(function: F) -> F:
             envvar="GCSIM_TOKEN_FILE",
             help="File with the token. [env: GCSIM_TOKEN_FILE]",
         ),
-        click.option(
-            "--server",
-            envvar="GCSIM_SERVER",
-            default=DEFAULT_LISTEN,
-            show_default=True,
-            help="Address of the server. [env: GCSIM_SERVER]",
-        ),
     ):
         function = option(function)
     return function
+
+
+def is_sweep_name(name: str) -> bool:
+    """Whether an argument names a sweep rather than a run."""
+    return name.startswith("sweeps/")
 
 
 def connect(
@@ -89,4 +109,34 @@ def describe(run: Run) -> str:
         parts.append("result was there")
     if run.error.reason:
         parts.append(f"{run.error.reason}: {run.error.message}")
+    return "  ".join(parts)
+
+
+def sweep_data(sweep: Sweep) -> dict[str, Any]:
+    """A sweep as plain data, for JSON: names as in the API."""
+    from google.protobuf.json_format import MessageToDict
+
+    data: dict[str, Any] = MessageToDict(sweep, preserving_proto_field_name=True)
+    data["state"] = data["state"].removeprefix("SWEEP_STATE_")
+    data["layout"] = data["layout"].removeprefix("SWEEP_LAYOUT_")
+    # Zeros are left out on the wire; a script should find every count.
+    data["counts"] = {
+        field.name: getattr(sweep.counts, field.name) for field in sweep.counts.DESCRIPTOR.fields
+    }
+    return data
+
+
+def describe_sweep(sweep: Sweep) -> str:
+    """One line: name, state, how many of its runs are done."""
+    data, counts = sweep_data(sweep), sweep.counts
+    parts = [data["name"], data["state"], f"{counts.succeeded} of {counts.total} runs succeeded"]
+    parts += [
+        f"{count} {word}"
+        for count, word in (
+            (counts.failed, "failed"),
+            (counts.cancelled, "cancelled"),
+            (counts.running, "running"),
+        )
+        if count
+    ]
     return "  ".join(parts)

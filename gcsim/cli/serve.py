@@ -80,7 +80,19 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=click.FloatRange(min=1),
     default=2e9,
     show_default=True,
-    help="Simulated requests of one run, by estimate; more are refused.",
+    help="Simulated requests of one run, by estimate, and a tenth of those of one sweep; more are refused.",
+)
+@click.option(
+    "--max-sweep-runs",
+    type=click.IntRange(min=1),
+    default=10_000,
+    show_default=True,
+    help="Runs of one sweep; more are refused.",
+)
+@click.option(
+    "--metrics-listen",
+    metavar="HOST:PORT",
+    help="Serve Prometheus metrics there under /metrics; needs gcsim[metrics]. [default: none]",
 )
 @click.option(
     "--log-level",
@@ -104,6 +116,8 @@ def command(
     worker_memory: int | None,
     max_stored: int | None,
     max_requests: float,
+    max_sweep_runs: int,
+    metrics_listen: str | None,
     log_level: str,
 ) -> None:
     """Serve simulations over gRPC, with a durable queue and worker processes.
@@ -129,6 +143,9 @@ def command(
         queue_limit=queue_limit,
         drain_timeout_s=drain_timeout,
         max_estimated_requests=max_requests,
+        max_estimated_sweep_requests=10 * max_requests,
+        max_sweep_runs=max_sweep_runs,
+        metrics_listen=metrics_listen,
         max_stored_bytes=max_stored,
         worker=WorkerSettings(max_run_s=max_run_duration, memory_bytes=worker_memory),
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from gcsim.cli import exit_codes
 from gcsim.cli.output import format_value, stderr_console, stdout_console
+from gcsim.cli.remote import connect, optional_server_options
 from gcsim.datasets.metrics import METRIC_BY_NAME
 from gcsim.datasets.sweep import SweepResult, points_table
 from gcsim.datasets.thresholds import evaluate_thresholds
@@ -25,7 +27,7 @@ from gcsim.spec.load import load_spec
 from gcsim.spec.overrides import apply_overrides
 from gcsim.sweep.axes import parse_axes, read_points_csv
 from gcsim.sweep.execute import SweepInterrupted, SweepProgress, run_sweep
-from gcsim.sweep.plan import format_knob, plan_sweep
+from gcsim.sweep.plan import Layout, format_knob, plan_sweep
 
 _SHOWN = ("num_gc", "memory_peak_bytes", "gc_cpu_frac", "throughput_rps", "latency_ns_p50", "latency_ns_p99")
 
@@ -78,6 +80,19 @@ _SHOWN = ("num_gc", "memory_peak_bytes", "gc_cpu_frac", "throughput_rps", "laten
     is_flag=True,
     help="Go on with the sweep that is in the directory; done runs are not done again.",
 )
+@optional_server_options
+@click.option(
+    "--detach",
+    is_flag=True,
+    help="With --server: print the sweep's name and leave; see `gcsim watch`, `download`.",
+)
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="With --server: label of the sweep. Repeatable.",
+)
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Worker processes. [default: one per CPU]")
 @click.option(
     "--output",
@@ -89,6 +104,7 @@ _SHOWN = ("num_gc", "memory_peak_bytes", "gc_cpu_frac", "throughput_rps", "laten
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     spec: Path,
     axes: tuple[str, ...],
     zipped: bool,
@@ -101,6 +117,9 @@ def command(
     resume: bool,
     jobs: int | None,
     output: str,
+    detach: bool,
+    labels: tuple[str, ...],
+    **access: Any,
 ) -> None:
     """Simulate SPEC at many settings and print one row per point.
 
@@ -109,26 +128,53 @@ def command(
     """
     if zipped and samples is not None:
         raise click.UsageError("--zip and --latin-hypercube exclude each other")
+    if access["server"] is None and (detach or labels):
+        raise click.UsageError("--detach and --label go with --server")
+    if access["server"] is not None and jobs is not None:
+        raise click.UsageError("--jobs and --server exclude each other: the server has its own workers")
+    base, parsed = apply_overrides(load_spec(spec), overrides), parse_axes(axes)
+    layout: Layout = "latin-hypercube" if samples is not None else "zip" if zipped else "grid"
+    rows = [] if points_csv is None else read_points_csv(points_csv)
     plan = plan_sweep(
-        apply_overrides(load_spec(spec), overrides),
-        parse_axes(axes),
-        layout="latin-hypercube" if samples is not None else "zip" if zipped else "grid",
-        rows=[] if points_csv is None else read_points_csv(points_csv),
-        samples=samples,
-        replications=replications,
-        seed=seed,
+        base, parsed, layout=layout, rows=rows, samples=samples, replications=replications, seed=seed
     )
     directory = out or Path("sweeps") / plan.sweep_id
     stop = threading.Event()
+    submitted = ""
     try:
-        with _stop_on_ctrl_c(stop), _progress() as progress:
-            result = run_sweep(plan, directory, jobs=jobs, resume=resume, progress=progress, stop=stop)
+        if access["server"] is None:
+            with _stop_on_ctrl_c(stop), _progress() as progress:
+                result = run_sweep(plan, directory, jobs=jobs, resume=resume, progress=progress, stop=stop)
+        else:
+            if not resume and not detach and directory.is_dir() and any(directory.iterdir()):
+                # Before the server has begun what could not be kept.
+                raise DatasetError(f"{directory} is not empty; go on with --resume, or take another --out")
+            with connect(**access) as client:
+                sweep = client.submit_sweep(
+                    base,
+                    parsed,
+                    layout=layout,
+                    points=rows,
+                    samples=samples,
+                    replications=replications,
+                    seed=seed,
+                    labels=dict(label.partition("=")[::2] for label in labels),
+                )
+                submitted = f"sweeps/{sweep.id}"
+                if detach:
+                    click.echo(submitted)
+                    return
+                click.echo(submitted, err=True)
+                with _stop_on_ctrl_c(stop), _progress() as progress:
+                    result = sweep.result(directory, resume=resume, progress=progress, stop=stop)
     except DatasetError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
     except SweepInterrupted as interrupted:
         pending = sum(point.pending for point in interrupted.result.points)
         again = [word for word in sys.argv[1:] if word != "--resume"] + ["--resume"]
         click.echo(f"Interrupted, {pending} runs to go. Go on with:\n  gcsim {shlex.join(again)}", err=True)
+        if submitted:
+            click.echo(f"The server goes on meanwhile, unless you `gcsim cancel {submitted}`.", err=True)
         ctx.exit(exit_codes.INTERRUPTED)
     _print(result, output)
     failed = sum(len(point.failures) for point in result.points)

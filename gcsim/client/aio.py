@@ -14,17 +14,16 @@ from typing import Any, Self
 
 import grpc
 import grpc.aio
-from google.protobuf import duration_pb2
 
 from gcsim.api import convert
 from gcsim.api.v1 import dataset_pb2, dataset_service_pb2, dataset_service_pb2_grpc, run_pb2
 from gcsim.api.v1 import simulation_service_pb2 as api
 from gcsim.api.v1 import simulation_service_pb2_grpc as stubs
 from gcsim.client.errors import RunFailedError, ServerUnreachableError, ServiceError, translate
+from gcsim.client.sweeps import SweepCalls, complete
 from gcsim.datasets.archive import unpack
 from gcsim.datasets.reader import Result, load
 from gcsim.errors import DatasetError
-from gcsim.spec.check import is_profile_path
 from gcsim.spec.load import load_spec
 from gcsim.spec.models import Spec
 
@@ -51,7 +50,7 @@ class Access:
     retries: int = 4
 
 
-class AsyncClient:
+class AsyncClient(SweepCalls):
     """A connection to a server.  An async context manager.
 
     Raises:
@@ -117,10 +116,7 @@ class AsyncClient:
             skip_cache=skip_cache,
             validate_only=validate_only,
         )
-        if max_run_duration_s is not None:
-            request.max_run_duration.CopyFrom(duration_pb2.Duration(seconds=max_run_duration_s))
-        if is_profile_path(resolved.machine.profile):
-            request.machine_profile_yaml = Path(resolved.machine.profile).read_text(encoding="utf-8")
+        complete(request, resolved, max_run_duration_s)
         response = await self._call(self._runs.SubmitRun, request)
         return AsyncRun(self, response.run)
 
@@ -184,7 +180,7 @@ class AsyncClient:
                 return found
 
     async def download(self, name: str, target: Path) -> Result:
-        """Download a dataset (a run's id, or ``datasets/...``) to a new directory.
+        """Download a dataset (a run's id, ``runs/...``, or ``datasets/...``) to a new directory.
 
         What has been written is kept while the connection breaks and comes back; the directory appears when the
         SHA-256 is right.
@@ -227,11 +223,11 @@ class AsyncClient:
         token = self.access.token
         return () if token is None else (("authorization", f"Bearer {token}"),)
 
-    async def _call(self, method: Any, request: Any) -> Any:
+    async def _call(self, method: Any, request: Any, timeout_s: float = CALL_TIMEOUT_S) -> Any:
         failures = 0
         while True:
             try:
-                return await method(request, metadata=self._metadata(), timeout=CALL_TIMEOUT_S)
+                return await method(request, metadata=self._metadata(), timeout=timeout_s)
             except grpc.aio.AioRpcError as error:
                 failures = await self._after(error, failures)
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from gcsim.api.v1 import dataset_pb2, run_pb2
+from gcsim.api.v1 import dataset_pb2, run_pb2, sweep_pb2
 from gcsim.api.v1 import simulation_service_pb2 as api
 from gcsim.client.aio import Access, AsyncClient, AsyncRun
+from gcsim.client.sweeps import AsyncSweep
 from gcsim.datasets.reader import Result
+from gcsim.datasets.sweep import SweepResult
 from gcsim.spec.models import Spec
+from gcsim.sweep.axes import Axis
 
 T = TypeVar("T")
 
@@ -90,6 +93,36 @@ class Client:
         """The run's states and progress until it is finished."""
         return self._iterate(self._client.watch(run_id, after_revision=after_revision))
 
+    def submit_sweep(
+        self, spec: Spec | str | Path, axes: Iterable[str | Axis] = (), **fields: Any
+    ) -> SubmittedSweep:
+        """Submit a sweep; when this returns, it is on the server's disk with all its points.
+
+        Args:
+            axes: as on the command line, such as ``"gogc=50,100,200"``.
+            fields: layout, points, samples, replications, seed, sweep_id, request_id, labels, skip_cache,
+                max_run_duration_s, validate_only, as of `AsyncClient.submit_sweep`.
+        """
+        return SubmittedSweep(self, self._do(self._client.submit_sweep(spec, axes, **fields)))
+
+    def sweep(self, sweep_id: str) -> SubmittedSweep:
+        """A sweep by its id."""
+        return SubmittedSweep(self, self._do(self._client.sweep(sweep_id)))
+
+    def sweeps(self, filter: str = "", *, newest_first: bool = False) -> list[sweep_pb2.Sweep]:  # noqa: A002
+        """All sweeps that fit, without their specs."""
+        return self._do(self._client.sweeps(filter, newest_first=newest_first))
+
+    def cancel_sweep(self, sweep_id: str) -> sweep_pb2.Sweep:
+        return self._do(self._client.cancel_sweep(sweep_id))
+
+    def delete_sweep(self, sweep_id: str, *, etag: str = "") -> None:
+        self._do(self._client.delete_sweep(sweep_id, etag=etag))
+
+    def watch_sweep(self, sweep_id: str, *, after_revision: int = 0) -> Iterator[sweep_pb2.Sweep]:
+        """The sweep's states until it is finished."""
+        return self._iterate(self._client.watch_sweep(sweep_id, after_revision=after_revision))
+
     # ---- inside --------------------------------------------------------------------------------------------
 
     def _do(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -155,6 +188,54 @@ class SubmittedRun:
 
     def cancel(self) -> Self:
         self._client._do(self._run.cancel())
+        return self
+
+
+class SubmittedSweep:
+    """A sweep on a server."""
+
+    def __init__(self, client: Client, sweep: AsyncSweep) -> None:
+        self._client = client
+        self._sweep = sweep
+
+    @property
+    def id(self) -> str:
+        return self._sweep.id
+
+    @property
+    def state(self) -> str:
+        """RUNNING, CANCELLING, SUCCEEDED, PARTIAL or CANCELLED, as last heard of."""
+        return self._sweep.state
+
+    @property
+    def message(self) -> sweep_pb2.Sweep:
+        """The sweep as it was last heard of."""
+        return self._sweep.message
+
+    def watch(self) -> Iterator[sweep_pb2.Sweep]:
+        """Its states, until it is finished."""
+        return self._client._iterate(self._sweep.watch())
+
+    def wait(self) -> Self:
+        """Until it is finished, whatever the outcome."""
+        self._client._do(self._sweep.wait())
+        return self
+
+    def runs(self) -> list[sweep_pb2.SweepRun]:
+        """Its planned runs in order: setting, place of the result, run and its state."""
+        return self._client._do(self._sweep.runs())
+
+    def result(self, out: str | Path | None = None, **fields: Any) -> SweepResult:
+        """The sweep as a directory, the same bytes as a local sweep makes: fetched as runs end.
+
+        Args:
+            out: directory to make; default a temporary one.
+            fields: resume, progress, stop, as of `AsyncSweep.result`.
+        """
+        return self._client._do(self._sweep.result(out, **fields))
+
+    def cancel(self) -> Self:
+        self._client._do(self._sweep.cancel())
         return self
 
 

@@ -1,53 +1,54 @@
-"""Who watches which run, and one look at the store for all who watch the same."""
+"""Who watches which run or sweep, and one look at the store for all who watch the same."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import Generic, TypeVar
 
-from gcsim.sweep.states import StoredRun
+R = TypeVar("R")
 
 
-class _Topic:
+class _Topic(Generic[R]):
     def __init__(self) -> None:
         self.events: list[asyncio.Event] = []
         self.version = 0
-        self.read: tuple[int, asyncio.Task[StoredRun]] | None = None
+        self.read: tuple[int, asyncio.Future[R]] | None = None
 
 
-class Hub:
-    """Belongs to the event loop; `notify` alone may be called from any thread.
+class Hub(Generic[R]):
+    """Rows of one kind.  Belongs to the event loop; `notify` alone may be called from any thread.
 
     Args:
-        read: reads a run's row.
+        read: reads a row by its id.
     """
 
-    def __init__(self, read: Callable[[str], Awaitable[StoredRun]]) -> None:
+    def __init__(self, read: Callable[[str], Awaitable[R]]) -> None:
         self._read = read
-        self._topics: dict[str, _Topic] = {}
+        self._topics: dict[str, _Topic[R]] = {}
         self._loop = asyncio.get_running_loop()
 
-    def notify(self, run_id: str) -> None:
-        """A run has changed.  Nothing happens after the loop has closed."""
+    def notify(self, key: str) -> None:
+        """A row has changed.  Nothing happens after the loop has closed."""
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake, run_id)
+            self._loop.call_soon_threadsafe(self._wake, key)
 
     def wake_all(self) -> None:
-        for run_id in list(self._topics):
-            self._wake(run_id)
+        for key in list(self._topics):
+            self._wake(key)
 
-    def _wake(self, run_id: str) -> None:
-        topic = self._topics.get(run_id)
+    def _wake(self, key: str) -> None:
+        topic = self._topics.get(key)
         if topic is not None:
             topic.version += 1
             for event in topic.events:
                 event.set()
 
     @contextmanager
-    def watching(self, run_id: str) -> Iterator[asyncio.Event]:
+    def watching(self, key: str) -> Iterator[asyncio.Event]:
         """An event that is set at each change; several changes before it is cleared are one."""
-        topic = self._topics.setdefault(run_id, _Topic())
+        topic = self._topics.setdefault(key, _Topic[R]())
         event = asyncio.Event()
         topic.events.append(event)
         try:
@@ -55,13 +56,13 @@ class Hub:
         finally:
             topic.events.remove(event)
             if not topic.events:
-                del self._topics[run_id]
+                del self._topics[key]
 
-    async def row(self, run_id: str) -> StoredRun:
-        """The row of a watched run, read once per change however many watch it."""
-        topic = self._topics[run_id]
+    async def row(self, key: str) -> R:
+        """A row that is watched, read once per change however many watch it."""
+        topic = self._topics[key]
         if topic.read is None or topic.read[0] != topic.version or _failed(topic.read[1]):
-            topic.read = (topic.version, asyncio.ensure_future(self._read(run_id)))
+            topic.read = (topic.version, asyncio.ensure_future(self._read(key)))
         # Shielded: one watcher that leaves takes nothing from the others.
         return await asyncio.shield(topic.read[1])
 
@@ -70,5 +71,5 @@ class Hub:
         return sum(len(topic.events) for topic in self._topics.values())
 
 
-def _failed(task: asyncio.Task[StoredRun]) -> bool:
+def _failed(task: asyncio.Future[R]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)

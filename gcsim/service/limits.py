@@ -7,6 +7,12 @@ from gcsim.spec.models import CpuStep, Distribution, LockStep, RequestClass, Spe
 
 MAX_ESTIMATED_REQUESTS = 2e9
 """assumed: some days of one worker, by the engine's speed of 10,000s of requests per second."""
+MAX_ESTIMATED_SWEEP_REQUESTS = 10 * MAX_ESTIMATED_REQUESTS
+"""assumed: weeks of one worker."""
+MAX_SWEEP_RUNS = 10_000
+"""assumed: a few seconds to lay out, and an hour of one worker at a third of a second each."""
+MAX_PLAN_BYTES = 64 << 20
+"""Text of a sweep's points: the spec and the setting of each.  assumed: a minute to lay out."""
 _LEAST_NS = 1000.0
 """A simulated request takes at least so long, lest an empty one be infinitely frequent.  assumed."""
 
@@ -20,6 +26,28 @@ def estimated_requests(spec: Spec) -> float:
     seconds = (spec.run.duration + spec.run.settle) / 1e9
     total = sum(_per_second(request, spec) for request in spec.requests) * seconds
     return total * spec.run.replications
+
+
+class SweepWork:
+    """Sums up what the points of a sweep simulate, each of `replications` runs."""
+
+    def __init__(self, replications: int, *, limit: float, sweep_limit: float) -> None:
+        self._replications, self._limit, self._sweep_limit = replications, limit, sweep_limit
+        self.requests = 0.0
+
+    def add(self, spec: Spec) -> None:
+        """A point.  Raises WorkLimitError if a run of it is above the limit of runs."""
+        run = spec.model_copy(update={"run": spec.run.model_copy(update={"replications": 1})})
+        check_work(run, self._limit)
+        self.requests += estimated_requests(run) * self._replications
+
+    def check(self) -> None:
+        """Raise WorkLimitError if all points together are above the limit."""
+        if self.requests > self._sweep_limit:
+            raise WorkLimitError(
+                f"the sweep simulates some {self.requests:.3g} requests, and this server takes on {self._sweep_limit:.3g}; "
+                "shorten run.duration, or take fewer points or replications"
+            )
 
 
 def check_work(spec: Spec, limit: float) -> None:

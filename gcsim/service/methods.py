@@ -111,7 +111,7 @@ async def _aborting(name: str, request: Any, context: grpc.aio.ServicerContext) 
         }
         if reason:
             fields["reason"] = reason
-        for key in ("name", "run_id"):
+        for key in ("name", "run_id", "sweep_id"):
             if value := getattr(request, key, ""):
                 fields["run"] = str(value)[:80]
         log.info("call", extra={"fields": fields})

@@ -9,20 +9,21 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from gcsim.api import convert
 from gcsim.api.v1 import dataset_pb2, run_pb2
 from gcsim.service.status import RequestError
 from gcsim.spec.load import spec_from_dict
-from gcsim.sweep.states import RunProgress, RunState, StoredDataset, StoredRun
+from gcsim.sweep.states import RunProgress, RunState, StoredDataset, StoredRun, SweepState
 from gcsim.version import ENGINE_VERSION
 
 ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 """Of runs and datasets (AIP-122).  No dot and no slash: an id is no path."""
 _TERM = re.compile(
-    r"""\s*(state|workload|labels\.[a-z][a-z0-9_-]{0,62})\s*=\s*(?:"([^"\\]{0,256})"|([A-Za-z0-9_-]{1,256}))\s*"""
+    r"""\s*(state|workload|sweep|labels\.[a-z][a-z0-9_-]{0,62})\s*=\s*(?:"([^"\\]{0,256})"|([A-Za-z0-9_-]{1,256}))\s*"""
 )
+_ORDERS = {"": False, "create_time": False, "create_time asc": False, "create_time desc": True}
 MAX_PAGE = 500
 DEFAULT_PAGE = 50
 
@@ -41,6 +42,9 @@ def run_message(
         etag=run.etag,
         labels=run.labels,
         has_inline_machine_profile=run.profile_sha256 is not None,
+        sweep="" if run.sweep_id is None else f"sweeps/{run.sweep_id}",
+        point_id=run.point if run.sweep_id is not None else None,
+        replication=run.replication,
     )
     if with_spec:
         message.spec.CopyFrom(convert.message_of(spec_from_dict(json.loads(run.spec_json))))
@@ -103,39 +107,55 @@ def id_of(name: str, *collections: str) -> tuple[str, str]:
     return collection, given
 
 
-@dataclass(frozen=True)
-class Filter:
-    """What ListRuns filters by; every part has to fit."""
+S = TypeVar("S", RunState, SweepState)
 
-    states: tuple[RunState, ...] = ()
+
+@dataclass(frozen=True)
+class Filter(Generic[S]):
+    """What a list is filtered by; every part has to fit."""
+
+    states: tuple[S, ...] = ()
     workload: str | None = None
+    sweep: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
 
 
-def parse_filter(text: str) -> Filter:
+def parse_filter(text: str, states_of: type[S]) -> Filter[S]:
     """``state = RUNNING AND labels.team = "x"``.  Raises RequestError."""
-    states: list[RunState] = []
+    states: list[S] = []
     workload: str | None = None
+    sweep: str | None = None
     labels: dict[str, str] = {}
     for term in re.split(r"\bAND\b", text[:4096]) if text.strip() else []:
         match = _TERM.fullmatch(term)
-        if match is None:
+        if match is None or (match[1] == "sweep" and states_of is SweepState):
             remedy = 'join terms such as state = RUNNING, workload = "x", labels.team = "y" by AND'
             raise RequestError.at("filter", f"{term.strip()[:80]!r} is no term", remedy)
         key, value = match[1], match[2] if match[2] is not None else match[3]
         if key == "state":
-            if value not in RunState.__members__:
+            if value not in states_of.__members__:
                 raise RequestError.at(
-                    "filter", f"{value!r} is no state", f"one of {', '.join(RunState.__members__)}"
+                    "filter", f"{value!r} is no state", f"one of {', '.join(states_of.__members__)}"
                 )
-            states.append(RunState(value))
+            states.append(states_of(value))
         elif key == "workload":
             workload = value
+        elif key == "sweep":
+            sweep = value.removeprefix("sweeps/")
         else:
             labels[key.removeprefix("labels.")] = value
     if len(set(states)) > 1:
-        raise RequestError.at("filter", "a run has one state", "name one")
-    return Filter(tuple(states), workload, labels)
+        raise RequestError.at("filter", "nothing has two states", "name one")
+    return Filter(tuple(states), workload, sweep, labels)
+
+
+def is_newest_first(order_by: str) -> bool:
+    """Raises RequestError."""
+    if order_by not in _ORDERS:
+        raise RequestError.at(
+            "order_by", f"{order_by[:80]!r} is no order", "write create_time or create_time desc"
+        )
+    return _ORDERS[order_by]
 
 
 def page_size(given: int) -> int:

@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
 from collections.abc import AsyncIterator
 
 from gcsim.api import convert
 from gcsim.api.v1 import run_pb2
 from gcsim.api.v1 import simulation_service_pb2 as api
 from gcsim.datasets.schema import SCHEMA_VERSION
-from gcsim.errors import Problem, SpecError
+from gcsim.errors import SpecError
 from gcsim.service.core import Core
 from gcsim.service.limits import check_work
+from gcsim.service.requests import (
+    body_digest,
+    check_stored_bytes,
+    max_duration_s,
+    request_problems,
+    spec_of,
+)
 from gcsim.service.resources import (
-    ID,
     id_of,
+    is_newest_first,
     page_size,
     page_token,
     parse_filter,
     parse_page_token,
     run_message,
 )
-from gcsim.service.status import DrainingError, RequestError, StoredBytesError
+from gcsim.service.status import DrainingError, RequestError
 from gcsim.spec.models import GO_RELEASES, SPEC_VERSION, Spec
-from gcsim.spec.profile import MachineProfile, parse_profile, shipped_profiles
+from gcsim.spec.profile import shipped_profiles
 from gcsim.sweep.states import NewRun, RunProgress, RunState, StoredRun
 from gcsim.version import ENGINE_VERSION
 
-MAX_DURATION_S = 30 * 86_400
-_LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
-_ORDERS = {"": False, "create_time": False, "create_time asc": False, "create_time desc": True}
-
 
 class Runs:
-    """Implements gcsim.api.v1.SimulationService; methods have the names of the calls."""
+    """The half of gcsim.api.v1.SimulationService that is about runs; methods have the names of the calls."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -56,11 +56,8 @@ class Runs:
             message.spec_digest, message.engine_version = new.digest, ENGINE_VERSION
             return message
         first = None if new.request_id is None else self._store.by_request(new.request_id)
-        limit = self._core.options.max_stored_bytes
-        if first is None and limit is not None and self._store.stored_bytes() >= limit:
-            raise StoredBytesError(
-                f"the datasets take {self._store.stored_bytes()} bytes of {limit}; delete runs, or `gcsim prune`"
-            )
+        if first is None:
+            check_stored_bytes(self._core)
         run, _ = self._store.submit(new)
         # The same request gives the same spec, so a repeated one too needs no look at the stored text.
         message = run_message(run, with_spec=False)
@@ -69,21 +66,19 @@ class Runs:
 
     def _new_run(self, request: api.SubmitRunRequest) -> tuple[NewRun, Spec]:
         """The run and its spec, or everything that is wrong with the request, at once."""
-        problems = list(_problems(request))
+        problems = request_problems(request, "run_id")
         try:
-            spec, profile = _spec_of(request)
+            spec, profile = spec_of(request)
             new = NewRun.of(
                 spec,
                 id=request.run_id or None,
                 profile=profile,
                 profile_yaml=request.machine_profile_yaml or None,
                 request_id=request.request_id or None,
-                request_digest=_body_digest(request),
+                request_digest=body_digest(request),
                 labels=dict(request.labels),
                 skip_cache=request.skip_cache,
-                max_duration_s=request.max_run_duration.seconds
-                if request.HasField("max_run_duration")
-                else None,
+                max_duration_s=max_duration_s(request),
             )
             check_work(spec, self._core.options.max_estimated_requests)
         except SpecError as error:
@@ -100,12 +95,8 @@ class Runs:
         return run_message(self._store.get(run_id), self._core.supervisor.progress(run_id))
 
     async def ListRuns(self, request: api.ListRunsRequest) -> api.ListRunsResponse:  # noqa: N802
-        wanted = parse_filter(request.filter)
-        if request.order_by not in _ORDERS:
-            raise RequestError.at(
-                "order_by", f"{request.order_by[:80]!r} is no order", "write create_time or create_time desc"
-            )
-        newest_first = _ORDERS[request.order_by]
+        wanted = parse_filter(request.filter, RunState)
+        newest_first = is_newest_first(request.order_by)
         size = page_size(request.page_size)
         query = (request.filter, str(newest_first))
         after = parse_page_token(request.page_token, int, *query)
@@ -114,6 +105,7 @@ class Runs:
                 states=wanted.states,
                 labels=wanted.labels,
                 name=wanted.workload,
+                sweep_id=wanted.sweep,
                 after_seq=after,
                 newest_first=newest_first,
                 limit=size + 1,
@@ -184,6 +176,9 @@ class Runs:
             workers=options.workers,
             stored_bytes=stored,
             max_stored_bytes=options.max_stored_bytes,
+            max_sweep_runs=options.max_sweep_runs,
+            max_estimated_sweep_requests=options.max_estimated_sweep_requests,
+            max_open_sweeps=options.max_open_sweeps,
         )
 
 
@@ -191,60 +186,3 @@ def _present(run: StoredRun, progress: RunProgress | None) -> RunProgress | None
     """Progress of this very attempt, while it runs."""
     is_now = progress is not None and run.state is RunState.RUNNING and progress.attempt == run.attempt
     return progress if is_now else None
-
-
-def _spec_of(request: api.SubmitRunRequest) -> tuple[Spec, MachineProfile | None]:
-    text = request.machine_profile_yaml
-    if not text:
-        if request.spec.machine.profile.endswith((".yaml", ".yml")) or "/" in request.spec.machine.profile:
-            message, remedy = (
-                "is a file, and the server reads none",
-                "name a shipped profile, or send machine_profile_yaml",
-            )
-            raise SpecError([Problem("$.machine.profile", None, "", message, remedy)])
-        return convert.spec_of(request.spec), None
-    return convert.spec_of(request.spec, profile=convert.INLINE_FILE), parse_profile(text)
-
-
-def _problems(request: api.SubmitRunRequest) -> list[Problem]:
-    """What is wrong outside the spec."""
-    found: list[Problem] = []
-
-    def problem(path: str, value: str, message: str, remedy: str) -> None:
-        found.append(Problem(path=path, value=repr(value[:80]), message=message, remedy=remedy))
-
-    if request.run_id and not ID.fullmatch(request.run_id):
-        problem(
-            "run_id",
-            request.run_id,
-            "is no id",
-            "write lower-case letters, digits and -, beginning with a letter",
-        )
-    if request.request_id and not _REQUEST_ID.fullmatch(request.request_id):
-        problem("request_id", request.request_id, "is no request id", "write 1 to 128 printable characters")
-    if len(request.labels) > 64:
-        problem("labels", str(len(request.labels)), "are too many", "write at most 64")
-    for key, value in sorted(request.labels.items())[:64]:
-        if not _LABEL_KEY.fullmatch(key):
-            problem("labels", key, "is no key of a label", "write lower-case letters, digits, - and _")
-        if len(value) > 256:
-            problem(f"labels.{key[:80]}", value, "is too long", "write at most 256 characters")
-    if request.HasField("max_run_duration"):
-        duration = request.max_run_duration
-        if duration.nanos or not 1 <= duration.seconds <= MAX_DURATION_S:
-            text = f"{duration.seconds} s and {duration.nanos} ns"
-            problem(
-                "max_run_duration",
-                text,
-                "is no possible duration",
-                f"write whole seconds from 1 to {MAX_DURATION_S}",
-            )
-    return found
-
-
-def _body_digest(request: api.SubmitRunRequest) -> str:
-    """What makes a request the same as another: all of it but its id."""
-    body = api.SubmitRunRequest()
-    body.CopyFrom(request)
-    body.ClearField("request_id")
-    return hashlib.sha256(body.SerializeToString(deterministic=True)).hexdigest()

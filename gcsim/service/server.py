@@ -19,7 +19,9 @@ from gcsim.errors import GcsimError
 from gcsim.service.core import Core, ServerOptions
 from gcsim.service.downloads import Datasets
 from gcsim.service.methods import TokenInterceptor, generic_handler
+from gcsim.service.metrics import CallMetrics, MetricsServer, StoreMetrics
 from gcsim.service.runs import Runs
+from gcsim.service.sweeps import Sweeps
 from gcsim.sweep.store import Store
 
 log = logging.getLogger("gcsim.server")
@@ -28,6 +30,10 @@ SERVICES = (
     simulation_service_pb2.DESCRIPTOR.services_by_name["SimulationService"],
     dataset_service_pb2.DESCRIPTOR.services_by_name["DatasetService"],
 )
+
+
+class Simulations(Runs, Sweeps):
+    """SimulationService: the calls about runs and those about sweeps."""
 
 
 class ServerError(GcsimError):
@@ -43,6 +49,7 @@ class Server:
 
     def __init__(self, options: ServerOptions) -> None:
         self.options = options
+        self._metrics: MetricsServer | None = None
         self.address = ""
         """host:port, once it listens."""
 
@@ -50,14 +57,18 @@ class Server:
         options = self.options
         credentials = _credentials(options)
         tokens = _tokens(options)
-        check_address(options)
+        check_address(options, options.listen)
+        calls, registry = self._call_metrics()
         self._store = Store.open(
-            options.data_dir, queue_limit=options.queue_limit, max_pages=options.store_max_pages
+            options.data_dir,
+            queue_limit=options.queue_limit,
+            sweep_limit=options.max_open_sweeps,
+            max_pages=options.store_max_pages,
         )
         try:
             self.core = Core(options, self._store)
             self._server = grpc.aio.server(
-                interceptors=[TokenInterceptor(tokens)] if tokens else [],
+                interceptors=[*calls, *([TokenInterceptor(tokens)] if tokens else [])],
                 options=[
                     ("grpc.so_reuseport", 0),  # else a second server takes the same port without a word
                     ("grpc.max_receive_message_length", options.max_request_bytes),
@@ -67,7 +78,7 @@ class Server:
             )
             self._server.add_generic_rpc_handlers(
                 (
-                    generic_handler(SERVICES[0], Runs(self.core)),
+                    generic_handler(SERVICES[0], Simulations(self.core)),
                     generic_handler(SERVICES[1], Datasets(self.core)),
                 )
             )
@@ -78,17 +89,27 @@ class Server:
                 (*names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
             )
             port = self._bind(credentials)
+            if registry is not None:
+                self._metrics = self._serve_metrics(registry)
             await self._server.start()
             for name in ("", *names):
                 await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         except BaseException:
+            if self._metrics is not None:
+                self._metrics.close()
             self._store.close()
             raise
-        self.core.supervisor.start()
+        self.core.start()
         self.address = f"{options.listen.rpartition(':')[0]}:{port}"
         log.info(
             "listening",
-            extra={"fields": {"address": self.address, "data_dir": str(options.data_dir)}},
+            extra={
+                "fields": {
+                    "address": self.address,
+                    "data_dir": str(options.data_dir),
+                    **({} if self._metrics is None else {"metrics": self.metrics_address}),
+                }
+            },
         )
         return self
 
@@ -110,6 +131,39 @@ class Server:
             )
         return int(port)
 
+    @property
+    def metrics_address(self) -> str:
+        """host:port of the metrics; empty if there are none."""
+        return "" if self._metrics is None else self._metrics.address
+
+    def _call_metrics(self) -> tuple[list[CallMetrics], Any]:
+        """The interceptor that counts calls and where it counts, if metrics are wanted."""
+        if self.options.metrics_listen is None:
+            return [], None
+        check_address(self.options, self.options.metrics_listen)
+        try:
+            from prometheus_client import CollectorRegistry
+        except ImportError as error:
+            raise ServerError(
+                "--metrics-listen needs prometheus-client: pip install 'gcsim[metrics]'"
+            ) from error
+        registry = CollectorRegistry()
+        methods = frozenset(
+            f"/{service.full_name}/{method.name}" for service in SERVICES for method in service.methods
+        )
+        return [CallMetrics(registry, methods)], registry
+
+    def _serve_metrics(self, registry: Any) -> MetricsServer:
+        listen = self.options.metrics_listen or ""
+        registry.register(StoreMetrics(self.core))
+        host, _, port = listen.rpartition(":")
+        try:
+            return MetricsServer(host.strip("[]"), int(port), registry)
+        except OSError as error:
+            raise ServerError(
+                f"cannot serve metrics on {listen} ({error.strerror}); choose another --metrics-listen"
+            ) from error
+
     async def drain(self) -> bool:
         """Take no more runs, let the running ones finish within the time; whether they did."""
         self.core.draining = True
@@ -120,10 +174,13 @@ class Server:
     async def stop(self) -> None:
         """Give running runs back to the queue, send watchers away with a last state, and end.  Loses nothing."""
         self.core.draining = True
-        await asyncio.to_thread(self.core.supervisor.stop)
+        await asyncio.to_thread(self.core.stop)
         self.core.closing.set()
         self.core.hub.wake_all()
+        self.core.sweep_hub.wake_all()
         await self._server.stop(grace=2.0)
+        if self._metrics is not None:
+            await asyncio.to_thread(self._metrics.close)
         await asyncio.to_thread(self.core.close)
         self._store.close()
         log.info("stopped")
@@ -151,15 +208,22 @@ async def serve(options: ServerOptions) -> None:
         await server.drain()
 
 
-def check_address(options: ServerOptions) -> None:
-    """Refuse to listen beyond this machine in the clear."""
-    host, _, port = options.listen.rpartition(":")
+def check_address(options: ServerOptions, listen: str) -> None:
+    """Refuse to listen beyond this machine in the clear; metrics are always in the clear."""
+    host, _, port = listen.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65_535:
-        raise ServerError(f"{options.listen!r} is no address; write host:port such as 127.0.0.1:7677")
-    if options.tls_cert is not None or options.insecure or is_loopback(host):
+        raise ServerError(f"{listen!r} is no address; write host:port such as 127.0.0.1:7677")
+    if options.insecure or is_loopback(host):
+        return
+    if listen == options.metrics_listen:
+        raise ServerError(
+            f"{listen} can be reached from other machines, and metrics are served without TLS; "
+            "listen on 127.0.0.1, or say --insecure if the network itself is trusted"
+        )
+    if options.tls_cert is not None:
         return
     raise ServerError(
-        f"{options.listen} can be reached from other machines; give --tls-cert and --tls-key, "
+        f"{listen} can be reached from other machines; give --tls-cert and --tls-key, "
         "listen on 127.0.0.1, or say --insecure if the network itself is trusted"
     )
 

@@ -32,7 +32,7 @@ class RequestError(GcsimError):
 
 
 class WorkLimitError(GcsimError):
-    """The spec would simulate more than this server takes on."""
+    """The spec or sweep would simulate more than this server takes on."""
 
 
 class StoredBytesError(GcsimError):
@@ -77,8 +77,11 @@ TABLE: dict[type[BaseException], Mapping] = {
     StoredBytesError: Mapping(_CODE.RESOURCE_EXHAUSTED, "STORED_BYTES_LIMIT"),
     states.NotFoundError: Mapping(_CODE.NOT_FOUND, "NOT_FOUND"),
     states.RunExistsError: Mapping(_CODE.ALREADY_EXISTS, "RUN_EXISTS"),
+    states.SweepExistsError: Mapping(_CODE.ALREADY_EXISTS, "SWEEP_EXISTS"),
     states.RequestReusedError: Mapping(_CODE.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
     states.RunActiveError: Mapping(_CODE.FAILED_PRECONDITION, "RUN_ACTIVE"),
+    states.SweepActiveError: Mapping(_CODE.FAILED_PRECONDITION, "SWEEP_ACTIVE"),
+    states.RunOfSweepError: Mapping(_CODE.FAILED_PRECONDITION, "RUN_OF_SWEEP"),
     states.EtagMismatchError: Mapping(_CODE.ABORTED, "ETAG_MISMATCH"),
     states.QueueFullError: Mapping(_CODE.RESOURCE_EXHAUSTED, "QUEUE_FULL", 2),
     states.StoreFullError: Mapping(_CODE.RESOURCE_EXHAUSTED, "STORAGE_FULL", 60),

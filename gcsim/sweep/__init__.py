@@ -14,12 +14,13 @@ attempt is the fencing token, and only the coordinator moves a finished dataset 
 The layout of a data directory::
 
     lock                     held by the coordinator (flock)
-    store.sqlite             runs, datasets, sweeps
+    store.sqlite             runs, sweeps, datasets
     datasets/r-<16 hex>/     published results, immutable; named by the digest of spec, profile and engine version
     profiles/<sha256>.yaml   machine profiles that came inline
     .staging/<run>.<n>/      what attempt n of a run is writing; emptied when a coordinator starts
 
-A sweep's points are ordinary runs with `sweep_id` and `point` set: one code path.
+A sweep's points are ordinary runs with `sweep_id`, `point` and `replication` set: one code path.  A stored sweep (`sweeps`)
+may be larger than the queue; the `feeder` moves its runs there as the queue empties, in the plan's order.
 
 ``axes`` reads what varies from the command line's words, and ``plan`` expands it into ordered points with stable ids and
 the seeds of their replications: a pure function, so that whoever executes it, in whatever order and with however many

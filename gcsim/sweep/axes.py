@@ -54,15 +54,10 @@ def parse_axes(texts: Sequence[str]) -> list[Axis]:
         path, equals, rest = text.partition("=")
         path = full_path(path)
         values = split_values(rest)
-        message = remedy = ""
         if not equals or not path or not values or not all(values):
             message, remedy = "is no axis", "write path=value,value such as gogc=50,100,200"
-        elif path in _NOT_AN_AXIS:
-            message, remedy = "is no axis of a sweep", _NOT_AN_AXIS[path]
-        elif any(axis.path == path for axis in axes):
-            message, remedy = "is an axis already", "put all its values into one"
-        elif len(set(values)) < len(values):
-            message, remedy = "has a value twice", "keep one of them"
+        else:
+            message, remedy = axis_problem(path, values, [axis.path for axis in axes])
         if message:
             problems.append(Problem(path="$", value=repr(text), message=message, remedy=remedy))
             continue
@@ -82,6 +77,17 @@ def parse_axes(texts: Sequence[str]) -> list[Axis]:
     if problems:
         raise SpecError(problems, source="-P")
     return axes
+
+
+def axis_problem(path: str, values: Sequence[str], taken: Sequence[str]) -> tuple[str, str]:
+    """What is wrong with an axis of a full path beside those `taken`, and what to do; two empty words if nothing is."""
+    if path in _NOT_AN_AXIS:
+        return "is no axis of a sweep", _NOT_AN_AXIS[path]
+    if path in taken:
+        return "is an axis already", "put all its values into one"
+    if len(set(values)) < len(values):
+        return "has a value twice", "keep one of them"
+    return "", ""
 
 
 def column_name(path: str) -> str:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,7 +25,7 @@ from gcsim.errors import Problem, SpecError
 from gcsim.spec.digest import canonical_json, run_id
 from gcsim.spec.models import Spec
 from gcsim.spec.overrides import apply_overrides, value_at
-from gcsim.spec.profile import load_profile
+from gcsim.spec.profile import MachineProfile, load_profile
 from gcsim.sweep.axes import Axis, column_name
 from gcsim.units import format_bytes, format_ns
 from gcsim.version import ENGINE_VERSION
@@ -70,13 +71,18 @@ class SweepPlan:
 
     def run_spec(self, point: Point, replication: int) -> Spec:
         """The spec of one run, with its own seed."""
-        return _seeded(apply_overrides(self.spec, point.overrides), replication_seed(self.seed, replication))
+        return point_spec(self.spec, point.overrides, seed=self.seed, replication=replication)
 
     def runs(self) -> Iterator[tuple[Point, int, str]]:
         """Every run in order, point by point: point, number of the replication, run id."""
         for point in self.points:
             for replication, name in enumerate(point.run_ids):
                 yield point, replication, name
+
+
+def point_spec(spec: Spec, overrides: Sequence[str], *, seed: int, replication: int) -> Spec:
+    """The spec of a run of a sweep: the sweep's, with what the point sets, and the replication's seed."""
+    return _seeded(apply_overrides(spec, overrides), replication_seed(seed, replication))
 
 
 def plan_sweep(
@@ -88,6 +94,9 @@ def plan_sweep(
     samples: int | None = None,
     replications: int | None = None,
     seed: int | None = None,
+    max_runs: int = MAX_RUNS,
+    find_profile: Callable[[str, str], MachineProfile] = load_profile,
+    examine: Callable[[Spec], None] = lambda _: None,
 ) -> SweepPlan:
     """Expand axes over a spec.
 
@@ -99,6 +108,9 @@ def plan_sweep(
         samples: number of points of a Latin hypercube.
         replications: runs per point, instead of the spec's.
         seed: seed of the sweep, instead of the spec's.
+        max_runs: more runs are refused, before any is planned.
+        find_profile: gives the machine profile of a name and a Go release.
+        examine: sees the spec of each point; its SpecErrors are among the problems.
     Raises:
         SpecError: with every problem of the axes and of every point.
     """
@@ -108,6 +120,13 @@ def plan_sweep(
     problems = _layout_problems(axes, layout, rows, samples)
     if problems:
         raise SpecError(problems, source="-P")
+    count = count_points(axes, layout, rows, samples)
+    if count * replications > max_runs:
+        message = f"{count:,} points x {replications:,} replications are more than {max_runs:,} runs"
+        raise SpecError(
+            [Problem(path="$", message=message, remedy="take fewer values, or a Latin hypercube")],
+            source="-P",
+        )
     listed = tuple(dict.fromkeys(path for row in rows for path in row))
     every_axis = (*(Axis(path=path, column=column_name(path)) for path in listed), *axes)
     texts = [
@@ -115,13 +134,15 @@ def plan_sweep(
         for row in (rows or [{}])
         for combination in _combinations(spec, axes, layout, samples, seed)
     ]
-    if len(texts) * replications > MAX_RUNS:
-        message = f"{len(texts):,} points x {replications:,} replications are more than {MAX_RUNS:,} runs"
-        raise SpecError(
-            [Problem(path="$", message=message, remedy="take fewer values, or a Latin hypercube")],
-            source="-P",
-        )
-    points = _points(spec, every_axis, texts, seed=seed, replications=replications)
+    points = _points(
+        spec,
+        every_axis,
+        texts,
+        seed=seed,
+        replications=replications,
+        find_profile=find_profile,
+        examine=examine,
+    )
     return SweepPlan(
         spec=spec,
         seed=seed,
@@ -130,6 +151,19 @@ def plan_sweep(
         axes=every_axis,
         points=points,
     )
+
+
+def count_points(
+    axes: Sequence[Axis], layout: Layout, rows: Sequence[Mapping[str, str]], samples: int | None
+) -> int:
+    """How many points axes and a list give, without making them."""
+    if layout == "latin-hypercube":
+        combinations = samples or 0
+    elif layout == "zip":
+        combinations = min((len(axis.values) for axis in axes), default=1)
+    else:
+        combinations = math.prod(len(axis.values) for axis in axes)
+    return combinations * max(1, len(rows))
 
 
 def _layout_problems(
@@ -217,7 +251,14 @@ def _range_error(axis: Axis, message: str, remedy: str) -> SpecError:
 
 
 def _points(
-    spec: Spec, axes: Sequence[Axis], texts: Sequence[Mapping[str, str]], *, seed: int, replications: int
+    spec: Spec,
+    axes: Sequence[Axis],
+    texts: Sequence[Mapping[str, str]],
+    *,
+    seed: int,
+    replications: int,
+    find_profile: Callable[[str, str], MachineProfile],
+    examine: Callable[[Spec], None],
 ) -> tuple[Point, ...]:
     problems: dict[Problem, None] = {}  # ordered, each once
     points: list[Point] = []
@@ -230,7 +271,8 @@ def _points(
             at = apply_overrides(spec, overrides)
             machine = (at.machine.profile, at.runtime.go)
             if machine not in profiles:
-                profiles[machine] = load_profile(*machine).content
+                profiles[machine] = find_profile(*machine).content
+            examine(at)
         except SpecError as error:
             problems |= dict.fromkeys(error.problems)
             continue

@@ -64,6 +64,48 @@ CREATE TABLE sweeps (
     create_time_ns INTEGER NOT NULL
 );
 """,
+    # 2: sweeps.  The table of version 1 was laid out ahead, and nothing wrote to it.
+    """
+DROP TABLE sweeps;
+CREATE TABLE sweeps (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    plan_id TEXT NOT NULL,
+    spec_json TEXT NOT NULL,
+    layout TEXT NOT NULL,
+    columns TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    points INTEGER NOT NULL,
+    replications INTEGER NOT NULL,
+    request_id TEXT UNIQUE,
+    request_digest TEXT NOT NULL,
+    state TEXT NOT NULL,
+    fed INTEGER NOT NULL DEFAULT 0,
+    revision INTEGER NOT NULL DEFAULT 1,
+    labels TEXT NOT NULL,
+    skip_cache INTEGER NOT NULL,
+    max_duration_s INTEGER,
+    profile_sha256 TEXT,
+    engine_version TEXT NOT NULL,
+    create_time_ns INTEGER NOT NULL,
+    end_time_ns INTEGER
+);
+CREATE INDEX sweeps_by_state ON sweeps (state, seq);
+CREATE TABLE sweep_points (
+    sweep_id TEXT NOT NULL REFERENCES sweeps (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    point_id TEXT NOT NULL,
+    label TEXT NOT NULL,
+    overrides TEXT NOT NULL,
+    knobs TEXT NOT NULL,
+    run_ids TEXT NOT NULL,
+    PRIMARY KEY (sweep_id, number)
+) WITHOUT ROWID;
+ALTER TABLE runs ADD COLUMN replication INTEGER;
+CREATE UNIQUE INDEX runs_by_point ON runs (sweep_id, point, replication) WHERE sweep_id IS NOT NULL;
+CREATE INDEX runs_by_sweep_and_state ON runs (sweep_id, state) WHERE sweep_id IS NOT NULL;
+""",
 )
 """Version n of the store is what the first n of these make."""
 

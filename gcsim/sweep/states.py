@@ -1,4 +1,4 @@
-"""What a run can be, what it is made of, and what can go wrong with it."""
+"""What a run and a sweep can be, what they are made of, and what can go wrong with them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from gcsim.datasets.run import identify
+from gcsim.datasets.schema import Knob
 from gcsim.datasets.thresholds import check_thresholds
 from gcsim.errors import GcsimError
 from gcsim.spec.digest import run_digest
 from gcsim.spec.models import Spec
 from gcsim.spec.profile import MachineProfile, load_profile
 from gcsim.version import ENGINE_VERSION
+
+if TYPE_CHECKING:
+    from gcsim.sweep.plan import SweepPlan
 
 
 class RunState(StrEnum):
@@ -33,6 +37,21 @@ class RunState(StrEnum):
         return self in FINAL
 
 
+class SweepState(StrEnum):
+    """RUNNING -> SUCCEEDED or PARTIAL; RUNNING -> CANCELLING -> CANCELLED."""
+
+    RUNNING = "RUNNING"
+    CANCELLING = "CANCELLING"
+    SUCCEEDED = "SUCCEEDED"  # every run did
+    PARTIAL = "PARTIAL"  # every run has ended, some without a result
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_final(self) -> bool:
+        return self not in OPEN
+
+
+OPEN = (SweepState.RUNNING, SweepState.CANCELLING)
 FINAL = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 ACTIVE = (RunState.RUNNING, RunState.CANCELLING)
 
@@ -47,6 +66,7 @@ class Reason(StrEnum):
     RUN_TIMEOUT = "RUN_TIMEOUT"  # max_run_duration
     STORAGE_FULL = "STORAGE_FULL"  # no space for the result
     RESULT_DIFFERS = "RESULT_DIFFERS"  # computed again with skip_cache, and it is not the same
+    PLAN_OUTDATED = "PLAN_OUTDATED"  # its sweep was planned by another version, for which it is another run
 
 
 class StoreError(GcsimError):
@@ -66,11 +86,15 @@ class QueueFullError(StoreError):
 
 
 class NotFoundError(StoreError):
-    """There is no such run or dataset."""
+    """There is no such run, sweep or dataset."""
 
 
 class RunExistsError(StoreError):
     """Another run has this id."""
+
+
+class SweepExistsError(StoreError):
+    """Another sweep has this id."""
 
 
 class RequestReusedError(StoreError):
@@ -81,8 +105,16 @@ class RunActiveError(StoreError):
     """A run that is not finished cannot be deleted."""
 
 
+class SweepActiveError(StoreError):
+    """A sweep that is not finished cannot be deleted."""
+
+
+class RunOfSweepError(StoreError):
+    """A run that is part of a sweep cannot be deleted without it."""
+
+
 class EtagMismatchError(StoreError):
-    """The run has changed since the caller looked."""
+    """The run or sweep has changed since the caller looked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +129,7 @@ class NewRun:
         request_id, request_digest: the same pair again gives the first run; another digest is an error.
         skip_cache: compute even if the result is there.
         max_duration_s: wall-clock seconds an attempt may take; None = the supervisor's limit.
+        sweep_id, point, replication: which run of which sweep it is.
         profile_yaml: content of the machine profile, if it came inline.
     """
 
@@ -112,7 +145,13 @@ class NewRun:
     max_duration_s: int | None = None
     sweep_id: str | None = None
     point: str | None = None
+    replication: int | None = None
     profile_yaml: str | None = None
+
+    @staticmethod
+    def random_id() -> str:
+        """An id for a run whose caller names none."""
+        return f"run-{secrets.token_hex(10)}"
 
     @classmethod
     def of(
@@ -135,7 +174,7 @@ class NewRun:
         if profile is None:
             profile = load_profile(spec.machine.profile, spec.runtime.go)
         return cls(
-            id=id if id is not None else f"run-{secrets.token_hex(10)}",
+            id=id if id is not None else cls.random_id(),
             name=spec.name,
             spec_json=json.dumps(spec.model_dump(mode="json"), separators=(",", ":"), allow_nan=False),
             digest=run_digest(spec, profile.content, ENGINE_VERSION),
@@ -174,6 +213,7 @@ class StoredRun:
     max_duration_s: int | None
     sweep_id: str | None
     point: str | None
+    replication: int | None
     profile_sha256: str | None
     summary: dict[str, Any]
     create_time_ns: int
@@ -183,6 +223,89 @@ class StoredRun:
     @property
     def etag(self) -> str:
         return f'"{self.revision}"'
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewSweep:
+    """A sweep to submit.  `request_id`, `request_digest`, `labels` and what follows as of `NewRun`."""
+
+    id: str
+    plan: SweepPlan
+    request_id: str | None = None
+    request_digest: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    skip_cache: bool = False
+    max_duration_s: int | None = None
+    profile_yaml: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredSweep:
+    """A sweep as the store has it.  Times as of `StoredRun`.
+
+    Attributes:
+        plan_id: `SweepPlan.sweep_id`.
+        columns: knob's column -> full path of its field, in order.
+        fed: runs that have been queued, the first so many of the plan.
+        revision: grows with every change of the row and of the state of a run, from 1.
+        counts: its runs by state; those that have not been queued are in none.
+    """
+
+    id: str
+    seq: int
+    name: str
+    plan_id: str
+    spec_json: str
+    layout: str
+    columns: dict[str, str]
+    seed: int
+    points: int
+    replications: int
+    state: SweepState
+    fed: int
+    revision: int
+    labels: dict[str, str]
+    skip_cache: bool
+    max_duration_s: int | None
+    profile_sha256: str | None
+    engine_version: str
+    create_time_ns: int
+    end_time_ns: int | None
+    counts: Mapping[RunState, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """All its runs."""
+        return self.points * self.replications
+
+    @property
+    def etag(self) -> str:
+        return f'"{self.revision}"'
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPoint:
+    """A setting of a sweep as it was planned; `number` from 0, `run_ids` by replication."""
+
+    number: int
+    point_id: str
+    label: str
+    overrides: tuple[str, ...]
+    knobs: dict[str, Knob]
+    run_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepMember:
+    """A planned run of a sweep, and the run itself once it has been queued."""
+
+    number: int
+    point: StoredPoint
+    replication: int
+    run_id: str | None
+    state: RunState | None
+    reason: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

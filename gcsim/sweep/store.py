@@ -14,12 +14,13 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self
@@ -28,6 +29,7 @@ from gcsim.datasets.archive import Archive
 from gcsim.datasets.reader import load
 from gcsim.errors import DatasetError
 from gcsim.failpoints import failpoint
+from gcsim.sweep.rows import SELECT, change_run, count_runs, get_run, insert_run, run_of
 from gcsim.sweep.schema import connect, examine, migrate
 from gcsim.sweep.states import (
     ACTIVE,
@@ -40,20 +42,20 @@ from gcsim.sweep.states import (
     RequestReusedError,
     RunActiveError,
     RunExistsError,
+    RunOfSweepError,
     RunState,
     StoredDataset,
     StoredRun,
     StoreFullError,
     StoreRefusedError,
 )
+from gcsim.sweep.sweeps import Sweeps
 
 MAX_LOSSES = 3
 """Workers that a run may lose.  assumed: the third death is the run's own doing."""
 MAX_INTERRUPTIONS = 10
 """Deaths of the whole server that a run may live through.  assumed: a run that takes the machine down must end too."""
 
-_RUN_COLUMNS = tuple(field.name for field in fields(StoredRun))
-_SELECT = f"SELECT {', '.join(_RUN_COLUMNS)} FROM runs"
 _FINAL_SQL = ", ".join(f"'{state}'" for state in FINAL)
 _ACTIVE_SQL = ", ".join(f"'{state}'" for state in ACTIVE)
 
@@ -63,18 +65,26 @@ def database_path(data_dir: Path) -> Path:
 
 
 class Store:
-    """Runs and datasets of a data directory.  Make one with `Store.open`; close it, or use it as a context manager.
+    """Runs, sweeps (`sweeps`) and datasets of a data directory.  Make one with `Store.open`; close it, or use it as a context manager.
 
     Args:
         queue_limit: runs that may wait; None = any number.
+        sweep_limit: sweeps that may be unfinished at a time; None = any number.
         max_pages: bound on the file's size in pages of 4 KiB.
     """
 
     def __init__(
-        self, data_dir: Path, lock_fd: int, *, queue_limit: int | None, max_pages: int | None
+        self,
+        data_dir: Path,
+        lock_fd: int,
+        *,
+        queue_limit: int | None = None,
+        sweep_limit: int | None = None,
+        max_pages: int | None = None,
     ) -> None:
         self.data_dir = data_dir
         self.queue_limit = queue_limit
+        self.sweeps = Sweeps(self, limit=sweep_limit)
         self.datasets_dir = data_dir / "datasets"
         self.profiles_dir = data_dir / "profiles"
         self.staging_dir = data_dir / ".staging"
@@ -95,7 +105,12 @@ class Store:
 
     @classmethod
     def open(
-        cls, data_dir: str | Path, *, queue_limit: int | None = None, max_pages: int | None = None
+        cls,
+        data_dir: str | Path,
+        *,
+        queue_limit: int | None = None,
+        sweep_limit: int | None = None,
+        max_pages: int | None = None,
     ) -> Self:
         """Open the store of a data directory, or begin one.  Runs that were going on are queued again.
 
@@ -109,7 +124,9 @@ class Store:
             path = database_path(directory)
             if path.exists() and path.stat().st_size:
                 examine(path)
-            store = cls(directory, lock_fd, queue_limit=queue_limit, max_pages=max_pages)
+            store = cls(
+                directory, lock_fd, queue_limit=queue_limit, sweep_limit=sweep_limit, max_pages=max_pages
+            )
         except BaseException:
             os.close(lock_fd)
             raise
@@ -142,8 +159,8 @@ class Store:
             RequestReusedError, RunExistsError, QueueFullError, StoreFullError: nothing has been stored.
         """
         cached = None if new.skip_cache else self.usable_dataset(new.dataset_id)
-        sha256 = None if new.profile_yaml is None else self._keep_profile(new.profile_yaml)
-        with self._writing() as db:
+        sha256 = None if new.profile_yaml is None else self.keep_profile(new.profile_yaml)
+        with self.writing() as db:
             if new.request_id is not None:
                 row = db.execute(
                     "SELECT id, request_digest FROM runs WHERE request_id = ?", (new.request_id,)
@@ -153,43 +170,27 @@ class Store:
                         raise RequestReusedError(
                             f"request id {new.request_id!r} was used before, for a different request"
                         )
-                    return _get(db, row["id"]), False
+                    return get_run(db, row["id"]), False
             if db.execute("SELECT 1 FROM runs WHERE id = ?", (new.id,)).fetchone():
                 raise RunExistsError(f"there is a run {new.id!r} already")
-            now = time.time_ns()
-            values: dict[str, Any] = {
-                "id": new.id, "name": new.name, "spec_json": new.spec_json, "digest": new.digest,
-                "dataset_id": new.dataset_id, "request_id": new.request_id, "request_digest": new.request_digest,
-                "state": RunState.QUEUED, "labels": json.dumps(dict(new.labels), sort_keys=True),
-                "skip_cache": int(new.skip_cache), "max_duration_s": new.max_duration_s, "sweep_id": new.sweep_id,
-                "point": new.point, "profile_sha256": sha256, "create_time_ns": now,
-            }  # fmt: skip
-            if cached is not None:
-                values |= {
-                    "state": RunState.SUCCEEDED, "cached_result": 1, "summary": json.dumps(cached),
-                    "start_time_ns": now, "end_time_ns": now,
-                }  # fmt: skip
-            elif self.queue_limit is not None and _count(db, RunState.QUEUED) >= self.queue_limit:
+            if cached is None and self.free_places(db) < 1:
                 raise QueueFullError(f"{self.queue_limit} runs are waiting, which is the limit")
-            names = ", ".join(values)
-            db.execute(
-                f"INSERT INTO runs ({names}) VALUES ({', '.join(f':{name}' for name in values)})", values
-            )
-            run = _get(db, new.id)
+            insert_run(db, new, profile_sha256=sha256, cached=cached)
+            run = get_run(db, new.id)
             failpoint("submit.before_commit")
         failpoint("submit.after_commit")
         return run, True
 
     def get(self, run_id: str) -> StoredRun:
         """Raises NotFoundError."""
-        with self._reading() as db:
-            return _get(db, run_id)
+        with self.reading() as db:
+            return get_run(db, run_id)
 
     def by_request(self, request_id: str) -> StoredRun | None:
         """The run that was submitted with a request id, if any."""
-        with self._reading() as db:
-            row = db.execute(f"{_SELECT} WHERE request_id = ?", (request_id,)).fetchone()
-        return None if row is None else _run(row)
+        with self.reading() as db:
+            row = db.execute(f"{SELECT} WHERE request_id = ?", (request_id,)).fetchone()
+        return None if row is None else run_of(row)
 
     def runs(
         self,
@@ -218,16 +219,16 @@ class Store:
             where.append("seq < ?" if newest_first else "seq > ?")
             values.append(after_seq)
         order = "DESC" if newest_first else "ASC"
-        sql = f"{_SELECT} WHERE {' AND '.join(where)} ORDER BY seq {order} LIMIT ?"
-        with self._reading() as db:
-            return [_run(row) for row in db.execute(sql, (*values, limit))]
+        sql = f"{SELECT} WHERE {' AND '.join(where)} ORDER BY seq {order} LIMIT ?"
+        with self.reading() as db:
+            return [run_of(row) for row in db.execute(sql, (*values, limit))]
 
     def counts(self, *, sweep_id: str | None = None) -> dict[RunState, int]:
         """How many runs are in each state, of one sweep or of all."""
         sql, values = "SELECT state, COUNT(*) FROM runs", tuple[str, ...]()
         if sweep_id is not None:
             sql, values = f"{sql} WHERE sweep_id = ?", (sweep_id,)
-        with self._reading() as db:
+        with self.reading() as db:
             found = {RunState(state): count for state, count in db.execute(f"{sql} GROUP BY state", values)}
         return {state: found.get(state, 0) for state in RunState}
 
@@ -235,64 +236,62 @@ class Store:
         """Forget a finished run, and its dataset if no other run has it.
 
         Raises:
-            NotFoundError, RunActiveError, EtagMismatchError.
+            NotFoundError, RunActiveError, RunOfSweepError, EtagMismatchError.
         """
-        with self._writing() as db:
-            run = _get(db, run_id)
+        with self.writing() as db:
+            run = get_run(db, run_id)
             if etag is not None and etag != run.etag:
                 raise EtagMismatchError(f"the run {run_id!r} has changed: its etag is {run.etag}, not {etag}")
             if not run.state.is_final:
                 raise RunActiveError(f"the run {run_id!r} is {run.state}; cancel it first")
+            if run.sweep_id is not None:
+                raise RunOfSweepError(
+                    f"the run {run_id!r} is part of the sweep {run.sweep_id!r}; delete that as a whole"
+                )
             db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
-            orphaned = not db.execute(
-                "SELECT 1 FROM runs WHERE dataset_id = ? LIMIT 1", (run.dataset_id,)
-            ).fetchone()
-            if orphaned:
-                db.execute("DELETE FROM datasets WHERE id = ?", (run.dataset_id,))
-        if orphaned:
-            # Still under no lock: a dataset without a row is nobody's, and who finds it verifies it.
-            self._remove_dataset(run.dataset_id)
+            orphaned = self.forget_orphans(db, [run.dataset_id])
+        self.remove_datasets(orphaned)
 
     # ---- the life of a run ---------------------------------------------------------------------------------
 
     def lease(self) -> StoredRun | None:
         """Begin the next attempt of the oldest queued run whose result nobody is computing already; None = nothing."""
-        with self._writing() as db:
+        with self.writing() as db:
             row = db.execute(
                 f"SELECT id FROM runs WHERE state = 'QUEUED' AND digest NOT IN "
                 f"(SELECT digest FROM runs WHERE state IN ({_ACTIVE_SQL})) ORDER BY seq LIMIT 1"
             ).fetchone()
             if row is None:
                 return None
-            _change(
+            change_run(
                 db,
                 row["id"],
                 state=RunState.RUNNING,
                 start_time_ns=time.time_ns(),
-                attempt=_get(db, row["id"]).attempt + 1,
+                attempt=get_run(db, row["id"]).attempt + 1,
             )
-            return _get(db, row["id"])
+            return get_run(db, row["id"])
 
     def cancel(self, run_id: str) -> StoredRun:
         """Queued -> CANCELLED; running -> CANCELLING, for the supervisor to see to; finished: as it is."""
-        with self._writing() as db:
-            run = _get(db, run_id)
+        with self.writing() as db:
+            run = get_run(db, run_id)
             if run.state is RunState.QUEUED:
-                _change(db, run_id, state=RunState.CANCELLED, end_time_ns=time.time_ns())
+                change_run(db, run_id, state=RunState.CANCELLED, end_time_ns=time.time_ns())
             elif run.state is RunState.RUNNING:
-                _change(db, run_id, state=RunState.CANCELLING)
-            return _get(db, run_id)
+                change_run(db, run_id, state=RunState.CANCELLING)
+            return get_run(db, run_id)
 
     def fail(self, run_id: str, attempt: int, reason: str, message: str) -> StoredRun | None:
         """End an attempt without result: FAILED, or CANCELLED if that was asked.  None: the attempt is an old one."""
-        with self._writing() as db:
+        with self.writing() as db:
             run = _current(db, run_id, attempt)
             if run is None:
                 return None
             if run.state is RunState.CANCELLING:
-                _change(db, run_id, state=RunState.CANCELLED, end_time_ns=time.time_ns())
+                change_run(db, run_id, state=RunState.CANCELLED, end_time_ns=time.time_ns())
             else:
-                _change(
+                change_run(
                     db,
                     run_id,
                     state=RunState.FAILED,
@@ -300,21 +299,21 @@ class Store:
                     message=message[:10_000],
                     end_time_ns=time.time_ns(),
                 )
-            return _get(db, run_id)
+            return get_run(db, run_id)
 
     def release(self, run_id: str, attempt: int, *, worker_lost: bool) -> StoredRun | None:
         """Give an attempt up: queued again, CANCELLED if that was asked, or FAILED after the third lost worker."""
-        with self._writing() as db:
+        with self.writing() as db:
             run = _current(db, run_id, attempt)
             if run is None:
                 return None
             if run.state is RunState.CANCELLING:
-                _change(db, run_id, state=RunState.CANCELLED, end_time_ns=time.time_ns())
+                change_run(db, run_id, state=RunState.CANCELLED, end_time_ns=time.time_ns())
             elif worker_lost:
-                _change(db, run_id, losses=run.losses + 1, **_after_loss(run.losses + 1, MAX_LOSSES))
+                change_run(db, run_id, losses=run.losses + 1, **_after_loss(run.losses + 1, MAX_LOSSES))
             else:
-                _change(db, run_id, state=RunState.QUEUED)
-            return _get(db, run_id)
+                change_run(db, run_id, state=RunState.QUEUED)
+            return get_run(db, run_id)
 
     def publish(self, run_id: str, attempt: int, staged: Path | None) -> StoredRun | None:
         """Move a complete dataset into place and end its run SUCCEEDED.
@@ -346,12 +345,12 @@ class Store:
                     staged.rename(target)
                     failpoint("finish.after_rename")
                     _fsync(self.datasets_dir)
-            with self._writing() as db:
+            with self.writing() as db:
                 _put_dataset(db, dataset)
                 if run.state is RunState.CANCELLING:  # it was asked first; the dataset stays for others
-                    _change(db, run_id, state=RunState.CANCELLED, end_time_ns=time.time_ns())
+                    change_run(db, run_id, state=RunState.CANCELLED, end_time_ns=time.time_ns())
                 else:
-                    _change(
+                    change_run(
                         db,
                         run_id,
                         state=RunState.SUCCEEDED,
@@ -359,21 +358,21 @@ class Store:
                         cached_result=int(cached),
                         end_time_ns=time.time_ns(),
                     )
-                run = _get(db, run_id)
+                run = get_run(db, run_id)
                 failpoint("finish.before_commit")
         failpoint("finish.after_commit")
         return run
 
     def recover(self) -> int:
         """Queue again what an earlier coordinator left going on.  Returns how many runs that were."""
-        with self._writing() as db:
-            rows = [_run(row) for row in db.execute(f"{_SELECT} WHERE state IN ({_ACTIVE_SQL})")]
+        with self.writing() as db:
+            rows = [run_of(row) for row in db.execute(f"{SELECT} WHERE state IN ({_ACTIVE_SQL})")]
             for run in rows:
                 if run.state is RunState.CANCELLING:
-                    _change(db, run.id, state=RunState.CANCELLED, end_time_ns=time.time_ns())
+                    change_run(db, run.id, state=RunState.CANCELLED, end_time_ns=time.time_ns())
                 else:
                     count = run.interruptions + 1
-                    _change(db, run.id, interruptions=count, **_after_loss(count, MAX_INTERRUPTIONS))
+                    change_run(db, run.id, interruptions=count, **_after_loss(count, MAX_INTERRUPTIONS))
         return len(rows)
 
     # ---- datasets ------------------------------------------------------------------------------------------
@@ -383,7 +382,7 @@ class Store:
 
     def dataset(self, dataset_id: str) -> StoredDataset:
         """Raises NotFoundError."""
-        with self._reading() as db:
+        with self.reading() as db:
             row = db.execute("SELECT * FROM datasets WHERE id = ?", (dataset_id,)).fetchone()
         if row is None:
             raise NotFoundError(f"there is no dataset {dataset_id!r}")
@@ -392,7 +391,7 @@ class Store:
     def datasets(self, *, after_id: str = "", limit: int = 1000) -> list[StoredDataset]:
         """In the order of their ids.  One whose files are missing or truncated is not offered."""
         sql = "SELECT * FROM datasets WHERE id > ? ORDER BY id LIMIT ?"
-        with self._reading() as db:
+        with self.reading() as db:
             return [StoredDataset(**dict(row)) for row in db.execute(sql, (after_id, limit))]
 
     def usable_dataset(self, dataset_id: str) -> dict[str, Any] | None:
@@ -413,20 +412,29 @@ class Store:
 
     def stored_bytes(self) -> int:
         """Bytes of all datasets, by their rows."""
-        with self._reading() as db:
+        with self.reading() as db:
             (total,) = db.execute("SELECT COALESCE(SUM(size_bytes), 0) FROM datasets").fetchone()
         return int(total)
 
     def prune(self, *, older_than_s: float | None = None, max_bytes: int | None = None) -> list[str]:
-        """Delete finished runs that ended longer ago, then the oldest until the datasets fit.  Returns their ids."""
-        done = [run for run in self._finished() if run.end_time_ns is not None]
+        """Delete what ended longer ago, then the oldest until the datasets fit: finished runs, and finished sweeps as a whole.
+
+        Returns:
+            Ids of the runs, and names ``sweeps/ID``, in the order in which they went.
+        """
+        sql = (
+            f"SELECT end_time_ns, id, 0 AS is_sweep FROM runs WHERE state IN ({_FINAL_SQL}) AND sweep_id IS NULL "
+            "UNION ALL SELECT end_time_ns, id, 1 FROM sweeps WHERE end_time_ns IS NOT NULL ORDER BY end_time_ns, id"
+        )
+        with self.reading() as db:
+            done = [tuple(row) for row in db.execute(sql) if row["end_time_ns"] is not None]
         deleted: list[str] = []
         horizon = None if older_than_s is None else time.time_ns() - int(older_than_s * 1e9)
-        for run in done:
-            is_old = horizon is not None and run.end_time_ns is not None and run.end_time_ns < horizon
+        for end_time_ns, name, is_sweep in done:
+            is_old = horizon is not None and end_time_ns < horizon
             if is_old or (max_bytes is not None and self.stored_bytes() > max_bytes):
-                self.delete(run.id)
-                deleted.append(run.id)
+                (self.sweeps if is_sweep else self).delete(name)
+                deleted.append(f"sweeps/{name}" if is_sweep else name)
         return deleted
 
     def adopt(self, directory: Path) -> StoredRun:
@@ -436,7 +444,7 @@ class Store:
         now = time.time_ns()
         dataset = _describe(directory)
         identity = result.manifest.identity
-        with self._writing() as db:
+        with self.writing() as db:
             _put_dataset(db, dataset)
             db.execute(
                 "INSERT INTO runs (id, name, spec_json, digest, dataset_id, request_digest, state, labels, skip_cache,"
@@ -446,12 +454,12 @@ class Store:
                     RunState.SUCCEEDED, json.dumps(result.summary), now, now,
                 ),
             )  # fmt: skip
-            return _get(db, dataset.id)
+            return get_run(db, dataset.id)
 
     # ---- inside --------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction; all of it or, on an exception, nothing."""
         with self._write_lock:
             db = self._db
@@ -469,14 +477,9 @@ class Store:
                 raise
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
         with self._read_lock:
             yield self._reader
-
-    def _finished(self) -> list[StoredRun]:
-        sql = f"{_SELECT} WHERE state IN ({_FINAL_SQL}) ORDER BY end_time_ns, seq"
-        with self._reading() as db:
-            return [_run(row) for row in db.execute(sql)]
 
     def _verified(self, directory: Path) -> Any:
         try:
@@ -486,14 +489,32 @@ class Store:
             return None
         return result
 
-    def _remove_dataset(self, dataset_id: str) -> None:
-        """First out of sight, then away: nobody sees half a dataset."""
-        hidden = self.staging_dir / f"{dataset_id}.deleted.{time.monotonic_ns()}"
-        with contextlib.suppress(FileNotFoundError):
-            self.dataset_path(dataset_id).rename(hidden)
-        shutil.rmtree(hidden, ignore_errors=True)
+    def free_places(self, db: sqlite3.Connection) -> float:
+        """Runs that the queue can still take."""
+        return math.inf if self.queue_limit is None else self.queue_limit - count_runs(db, RunState.QUEUED)
 
-    def _keep_profile(self, text: str) -> str:
+    def forget_orphans(self, db: sqlite3.Connection, dataset_ids: Sequence[str]) -> list[str]:
+        """Delete the rows of those datasets that no run has; they are for `remove_datasets` after the commit."""
+        orphaned = [
+            dataset_id
+            for dataset_id in dataset_ids
+            if not db.execute("SELECT 1 FROM runs WHERE dataset_id = ? LIMIT 1", (dataset_id,)).fetchone()
+        ]
+        db.executemany("DELETE FROM datasets WHERE id = ?", ((dataset_id,) for dataset_id in orphaned))
+        return orphaned
+
+    def remove_datasets(self, dataset_ids: Iterable[str]) -> None:
+        """Delete the files of datasets: first out of sight, then away, so that nobody sees half a dataset.
+
+        Under no lock: a dataset without a row is nobody's, and who finds it verifies it.
+        """
+        for dataset_id in dataset_ids:
+            hidden = self.staging_dir / f"{dataset_id}.deleted.{time.monotonic_ns()}"
+            with contextlib.suppress(FileNotFoundError):
+                self.dataset_path(dataset_id).rename(hidden)
+            shutil.rmtree(hidden, ignore_errors=True)
+
+    def keep_profile(self, text: str) -> str:
         sha256 = hashlib.sha256(text.encode()).hexdigest()
         path = self.profile_path(sha256)
         if not path.exists():
@@ -538,7 +559,7 @@ def rebuild(data_dir: Path, *, report: Callable[[str], None] = lambda _: None) -
             old.rename(old.with_name(f"{old.name}.old{number}"))
             report(f"kept {old.name} as {old.name}.old{number}")
     count = 0
-    with Store(data_dir, lock_fd, queue_limit=None, max_pages=None) as store:
+    with Store(data_dir, lock_fd) as store:
         for directory in sorted(store.datasets_dir.iterdir()):
             try:
                 store.adopt(directory)
@@ -548,40 +569,16 @@ def rebuild(data_dir: Path, *, report: Callable[[str], None] = lambda _: None) -
     return count
 
 
-def _run(row: sqlite3.Row) -> StoredRun:
-    values = dict(row)
-    for name in ("labels", "summary"):
-        values[name] = json.loads(values[name])
-    for name in ("skip_cache", "cached_result"):
-        values[name] = bool(values[name])
-    values["state"] = RunState(values["state"])
-    return StoredRun(**values)
-
-
-def _get(db: sqlite3.Connection, run_id: str) -> StoredRun:
-    row = db.execute(f"{_SELECT} WHERE id = ?", (run_id,)).fetchone()
-    if row is None:
-        raise NotFoundError(f"there is no run {run_id!r}")
-    return _run(row)
-
-
 def _is_current(run: StoredRun, attempt: int) -> bool:
     return run.attempt == attempt and run.state in ACTIVE
 
 
 def _current(db: sqlite3.Connection, run_id: str, attempt: int) -> StoredRun | None:
     try:
-        run = _get(db, run_id)
+        run = get_run(db, run_id)
     except NotFoundError:
         return None
     return run if _is_current(run, attempt) else None
-
-
-def _change(db: sqlite3.Connection, run_id: str, **columns: Any) -> None:
-    assignments = ", ".join(f"{name} = :{name}" for name in columns)
-    db.execute(
-        f"UPDATE runs SET {assignments}, revision = revision + 1 WHERE id = :id", {**columns, "id": run_id}
-    )
 
 
 def _after_loss(count: int, limit: int) -> dict[str, Any]:
@@ -594,10 +591,6 @@ def _after_loss(count: int, limit: int) -> dict[str, Any]:
         "message": message,
         "end_time_ns": time.time_ns(),
     }
-
-
-def _count(db: sqlite3.Connection, state: RunState) -> int:
-    return int(db.execute("SELECT COUNT(*) FROM runs WHERE state = ?", (state,)).fetchone()[0])
 
 
 def _describe(directory: Path) -> StoredDataset:

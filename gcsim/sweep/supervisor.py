@@ -26,7 +26,15 @@ from pathlib import Path
 from typing import Any, Self
 
 from gcsim.errors import DatasetError
-from gcsim.sweep.states import NotFoundError, Reason, RunProgress, RunState, StoredRun, StoreFullError
+from gcsim.sweep.states import (
+    NotFoundError,
+    Reason,
+    RunProgress,
+    RunState,
+    StoredRun,
+    StoredSweep,
+    StoreFullError,
+)
 from gcsim.sweep.store import Store
 from gcsim.sweep.worker import is_disk_full
 
@@ -192,6 +200,17 @@ class Supervisor:
             attempt.cancelled.set()
         self._tell(run_id)
         return run
+
+    def cancel_sweep(self, sweep_id: str) -> StoredSweep:
+        """Cancel all runs of a sweep that are not finished, as `cancel` does one."""
+        sweep, changed = self.store.sweeps.cancel(sweep_id)
+        with self._changed:
+            attempts = [self._attempts[run_id] for run_id in changed if run_id in self._attempts]
+        for attempt in attempts:
+            attempt.cancelled.set()
+        for run_id in changed:
+            self._tell(run_id)
+        return sweep
 
     def progress(self, run_id: str) -> RunProgress | None:
         """How far a running run is, in memory only."""

@@ -20,6 +20,29 @@ def test_buf_has_nothing_to_say(command: list[str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_published_api_is_not_broken(tmp_path: Path) -> None:
+    """`published.binpb` is what clients may have been made from; a release writes it anew with
+
+    buf build --exclude-source-info -o tests/api/published.binpb
+    """
+    assert BUF is not None, "pip install buf-bin"
+
+    def breaking(root: Path) -> subprocess.CompletedProcess[str]:
+        command = [BUF, "breaking", "--against", str(Path(__file__).parent / "published.binpb")]
+        return subprocess.run(command, cwd=root, capture_output=True, text=True)
+
+    done = breaking(ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    # And it would be noticed.
+    shutil.copytree(ROOT / "proto", tmp_path / "proto")
+    shutil.copy(ROOT / "buf.yaml", tmp_path)
+    file = tmp_path / "proto/gcsim/api/v1/run.proto"
+    file.write_text(file.read_text().replace("string spec_digest = 3;", "string digest = 3;"))
+    done = breaking(tmp_path)
+    assert done.returncode != 0
+    assert "spec_digest" in done.stdout
+
+
 def test_generated_code_is_up_to_date(tmp_path: Path) -> None:
     """`python -m gcsim.api.generate` brings it up to date."""
     generate(tmp_path)

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from gcsim.cli.main import cli
 from tests.service.conftest import Start, start  # noqa: F401 - a fixture
 from tests.sweep.runs import QUICK
+from tests.sweep.test_execute import table_bytes
 
 
 def gcsim(*arguments: object) -> Result:
@@ -71,6 +72,57 @@ def test_a_run_from_submit_to_prune(start: Start, tmp_path: Path, monkeypatch: p
     assert run_id.startswith("r-")
     assert gcsim("prune", "--data-dir", data).exit_code == 2
     assert gcsim("prune", "--data-dir", data, "--older-than", "soon").exit_code == 2
+
+
+def test_a_sweep_on_a_server_from_submit_to_prune(
+    start: Start,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = tmp_path / "quick.yaml"
+    spec.write_text(QUICK.format(name="quick", seed=7))
+    server = start("--workers", "2")
+    sweep = ["sweep", spec, "-P", "gogc=50,off", "--replications", 2, "--output", "csv"]
+    there = gcsim(*sweep, "--server", server.target, "--label", "team=x", "--out", "there")
+    assert there.exit_code == 0, there.output
+    here = gcsim(*sweep, "--out", "here", "--jobs", 1)
+    assert there.stdout == here.stdout
+    assert table_bytes(tmp_path / "there") == table_bytes(tmp_path / "here")
+    assert "4 of 4 runs done" in there.stderr
+    name = next(line for line in there.stderr.splitlines() if line.startswith("sweeps/"))
+
+    monkeypatch.setenv("GCSIM_SERVER", server.target)
+    assert gcsim("list", "--sweeps").stdout == f"{name}  SUCCEEDED  4 of 4 runs succeeded\n"
+    listed = json.loads(gcsim("list", "--sweeps", "--filter", "labels.team = x", "--output", "json").stdout)
+    assert listed[0]["counts"] == {
+        "total": 4, "pending": 0, "queued": 0, "running": 0, "cancelling": 0, "succeeded": 4, "failed": 0, "cancelled": 0,
+    }  # fmt: skip
+    assert len(gcsim("list", "--filter", f"sweep = {name.partition('/')[2]}").stdout.splitlines()) == 4
+    got = json.loads(gcsim("get", name).stdout)
+    assert (got["state"], got["layout"], got["spec"]["name"]) == ("SUCCEEDED", "GRID", "quick")
+    assert gcsim("cancel", name).stdout == f"{name}  SUCCEEDED  4 of 4 runs succeeded\n"
+
+    detached = gcsim(*sweep, "--set", "run.seed=8", "--server", server.target, "--detach").stdout.strip()
+    assert gcsim("watch", detached).stdout.splitlines()[-1].endswith("4 of 4 runs succeeded")
+    assert gcsim("download", detached).exit_code == 0
+    assert (
+        tmp_path / "sweeps" / json.loads(gcsim("get", detached).stdout)["plan_id"] / "sweep.json"
+    ).is_file()
+    again = gcsim(*sweep, "--server", server.target, "--out", "there", "--resume")
+    assert "4 were there already" in again.stderr
+    assert gcsim(*sweep, "--server", server.target, "--out", "there").exit_code == 2
+    assert gcsim("delete", detached).stdout == f"{detached}  deleted\n"
+    for arguments in (["--server", server.target, "--jobs", 2], ["--detach"], ["--label", "a=b"]):
+        assert gcsim(*sweep, *arguments).exit_code == 2
+    assert gcsim(*sweep, "--server", server.target, "-P", "gogcc=1").exit_code == 2
+
+    assert server.terminate() == 0
+    assert gcsim(*sweep, "--server", server.target, "--out", "other").exit_code == 3
+    checked = gcsim("db", "check", "--data-dir", tmp_path / "data").stdout
+    assert checked == "8 SUCCEEDED\nsweeps: 2 SUCCEEDED\n"
+    pruned = gcsim("prune", "--data-dir", tmp_path / "data", "--max-bytes", "0").stdout
+    assert f"{name}  deleted" in pruned
 
 
 def test_service_is_not_loaded_by_other_commands_and_grpc_not_by_workers() -> None:

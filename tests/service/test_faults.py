@@ -1,21 +1,36 @@
 """A real server, killed at the worst moments: an acknowledged run is there, and every run reaches a final state."""
 
+import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import pytest
 
+from gcsim.api.v1.dataset_service_pb2 import DownloadDatasetRequest
+from gcsim.api.v1.dataset_service_pb2_grpc import DatasetServiceStub
+from gcsim.api.v1.simulation_service_pb2 import WatchRunRequest
+from gcsim.api.v1.simulation_service_pb2_grpc import SimulationServiceStub
 from gcsim.client import ServiceError
+from gcsim.datasets.manifest import FileEntry, Manifest
 from gcsim.datasets.reader import load
+from gcsim.datasets.run import run_spec
 from gcsim.failpoints import NAMES
-from gcsim.sweep.states import RunState
+from gcsim.spec.load import parse_spec
+from gcsim.sweep.axes import parse_axes
+from gcsim.sweep.execute import run_sweep
+from gcsim.sweep.plan import plan_sweep
+from gcsim.sweep.states import NewRun, RunState
 from gcsim.sweep.store import Store
 from tests.service.conftest import Start, is_gone, until
-from tests.sweep.runs import endless, quick
+from tests.sweep.runs import QUICK, endless, quick
+from tests.sweep.test_execute import table_bytes
 
 FINISHING = [name for name in NAMES if name.startswith("finish.")]
 
@@ -184,4 +199,141 @@ def test_soak_of_small_runs_leaves_memory_descriptors_and_processes_as_they_were
         assert size_after <= size * 1.5
         assert len(server.workers) == 2, "no zombies"
     assert list((tmp_path / "data/datasets").iterdir()) == []
+    assert server.terminate() == 0
+
+
+# ---- sweeps ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param("sweep.before_commit", marks=pytest.mark.slow),
+        pytest.param("sweep.after_commit", marks=pytest.mark.slow),
+        pytest.param("feed.before_commit", marks=pytest.mark.slow),
+        "feed.after_commit",
+    ],
+)
+def test_sweep_whose_server_died_is_there_once_and_completes(
+    start: Start, tmp_path: Path, place: str
+) -> None:
+    server = start(failpoint=f"{place}:kill")
+    with server.client(retries=0) as client:
+        try:
+            client.submit_sweep(quick(), ["gogc=50,100"], request_id="once", sweep_id="one")
+        except ServiceError:
+            assert place.startswith("sweep.")
+    server.popen.wait(60)
+    with Store.open(tmp_path / "data") as store:
+        assert len(store.sweeps.page()) == (place != "sweep.before_commit")
+        assert len(store.runs()) == 2 * (place == "feed.after_commit")
+        assert store.sweeps.check() == []
+    with start().client() as client:
+        sweep = client.submit_sweep(quick(), ["gogc=50,100"], request_id="once", sweep_id="one")
+        assert sweep.wait().state == "SUCCEEDED"
+        assert len(client.sweeps()) == 1
+        assert len(client.runs()) == 2
+
+
+@pytest.mark.parametrize(
+    ("points", "kills", "restarts"), [(10, 2, 1), pytest.param(250, 40, 6, marks=pytest.mark.slow)]
+)
+def test_sweep_among_killed_workers_and_servers_gives_the_table_of_an_undisturbed_one(
+    start: Start, tmp_path: Path, points: int, kills: int, restarts: int
+) -> None:
+    """Two replications per point: 500 runs in the long version."""
+    rng = random.Random(points)
+    spec = parse_spec(QUICK.format(seed=7, name="quick").replace("20ms", "100ms"))
+    axes = ["gogc=" + ",".join(str(50 + n) for n in range(points))]
+    total = 2 * points
+    local = tmp_path / "local"
+    run_sweep(plan_sweep(spec, parse_axes(axes), replications=2), local, jobs=2)
+    events = [("worker", at) for at in rng.sample(range(1, total), kills)]
+    events += [("server", at) for at in rng.sample(range(1, total), restarts)]
+    begun = time.monotonic()
+    server = start("--workers", "2")
+    with server.client() as client:
+        client.submit_sweep(spec, axes, replications=2, sweep_id="one")
+    disturbed = {"worker": 0, "server": 0}
+    for what, at in sorted(events, key=lambda event: event[1]):
+        with server.client() as client:
+            for sweep in client.watch_sweep("one"):
+                counts = sweep.counts
+                if counts.succeeded + counts.failed >= at:
+                    break
+        victims = server.workers
+        if what == "worker" and victims:
+            os.kill(rng.choice(victims), signal.SIGKILL)
+        elif what == "server":
+            server.kill()
+            server = start("--workers", "2")
+        disturbed[what] += 1
+    with server.client() as client:
+        result = client.sweep("one").result(tmp_path / "there")
+        counts = client.sweep("one").message.counts
+        runs = client.runs("sweep = one")
+        attempts = sum(run.attempt for run in runs)
+    print(f"{total} runs, {disturbed}: {attempts} attempts, {time.monotonic() - begun:.0f} s; {counts}")
+    assert (counts.total, counts.succeeded) == (total, total)
+    assert len({(run.point_id, run.replication) for run in runs}) == len(runs) == total
+    assert attempts >= total
+    assert len(result.runs) == total
+    assert table_bytes(tmp_path / "there") == table_bytes(local)
+    assert server.terminate() == 0
+    with Store.open(tmp_path / "data") as store:
+        assert store.sweeps.check() == []
+    assert len(list((tmp_path / "data/datasets").iterdir())) == total
+
+
+# ---- slow readers ------------------------------------------------------------------------------------------
+
+BIG = 48 << 20
+
+
+def test_slow_readers_of_a_large_download_and_of_a_watch_hold_little_of_the_server(
+    start: Start, tmp_path: Path
+) -> None:
+    """Thirty downloads of 48 MiB and thirty watches, each read once and then left lying."""
+    with Store.open(tmp_path / "data") as store:
+        dataset_id = NewRun.of(quick()).dataset_id
+        directory = store.dataset_path(dataset_id)
+        run_spec(quick(), directory)
+        table = directory / "cycles.parquet"
+        table.write_bytes(table.read_bytes() + bytes(BIG))
+        manifest = Manifest.read(directory)
+        files = {**manifest.files, table.name: FileEntry.of(table, rows=manifest.files[table.name].rows)}
+        (directory / "manifest.json").write_text(replace(manifest, files=files).to_json())
+        store.adopt(directory)
+    server = start()
+    statm = Path(f"/proc/{server.popen.pid}/statm")
+
+    def rss_bytes() -> int:
+        return int(statm.read_text().split()[1]) * 4096
+
+    with grpc.insecure_channel(server.target) as channel, server.client(retries=0) as client:
+        datasets = DatasetServiceStub(channel)  # type: ignore[no-untyped-call]
+        runs = SimulationServiceStub(channel)  # type: ignore[no-untyped-call]
+        client.submit(endless(), run_id="long")
+        until(lambda: client.run("long").message.HasField("progress"))
+        before = rss_bytes()
+        lying = []
+        for _ in range(30):
+            download = datasets.DownloadDataset(DownloadDatasetRequest(name=f"datasets/{dataset_id}"))
+            watch = runs.WatchRun(WatchRunRequest(name="runs/long"))
+            assert next(download).header.size_bytes > BIG
+            assert next(watch).run.name == "runs/long"
+            lying += [download, watch]
+        most = 0
+        for _ in range(100):
+            assert client.run("long").state == "RUNNING"
+            most = max(most, rss_bytes() - before)
+        # All that was asked for is 1.4 GiB. A stream holds a chunk of 1 MiB in the making, its encoded form, and what HTTP/2
+        # lets be on its way, which grows with the speed of loopback: some 5 MiB when measured.
+        print(f"{most / 30 / (1 << 20):.1f} MiB per slow reader")
+        assert most < 30 * (10 << 20), most
+        whole = client.download(f"datasets/{dataset_id}", tmp_path / "whole")
+        assert whole.run_id == dataset_id
+        for call in lying:
+            call.cancel()
+        client.cancel("long")
     assert server.terminate() == 0

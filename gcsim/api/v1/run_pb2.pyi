@@ -61,7 +61,7 @@ class Progress(_message.Message):
     def __init__(self, sim_time_ns: _Optional[int] = ..., end_ns: _Optional[int] = ..., gc_cycles: _Optional[int] = ..., eta_s: _Optional[float] = ..., partial_summary: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ...) -> None: ...
 
 class Run(_message.Message):
-    __slots__ = ("name", "spec", "spec_digest", "state", "error", "attempt", "revision", "create_time", "start_time", "end_time", "progress", "summary", "cached_result", "engine_version", "etag", "labels", "dataset", "has_inline_machine_profile")
+    __slots__ = ("name", "spec", "spec_digest", "state", "error", "attempt", "revision", "create_time", "start_time", "end_time", "progress", "summary", "cached_result", "engine_version", "etag", "labels", "dataset", "has_inline_machine_profile", "sweep", "point_id", "replication")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -87,6 +87,9 @@ class Run(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     HAS_INLINE_MACHINE_PROFILE_FIELD_NUMBER: _ClassVar[int]
+    SWEEP_FIELD_NUMBER: _ClassVar[int]
+    POINT_ID_FIELD_NUMBER: _ClassVar[int]
+    REPLICATION_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: _spec_pb2.Spec
     spec_digest: str
@@ -105,4 +108,7 @@ class Run(_message.Message):
     labels: _containers.ScalarMap[str, str]
     dataset: str
     has_inline_machine_profile: bool
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[_spec_pb2.Spec, _Mapping]] = ..., spec_digest: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., error: _Optional[_Union[RunError, _Mapping]] = ..., attempt: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., summary: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ..., cached_result: _Optional[bool] = ..., engine_version: _Optional[str] = ..., etag: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., dataset: _Optional[str] = ..., has_inline_machine_profile: _Optional[bool] = ...) -> None: ...
+    sweep: str
+    point_id: str
+    replication: int
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[_spec_pb2.Spec, _Mapping]] = ..., spec_digest: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., error: _Optional[_Union[RunError, _Mapping]] = ..., attempt: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., summary: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ..., cached_result: _Optional[bool] = ..., engine_version: _Optional[str] = ..., etag: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., dataset: _Optional[str] = ..., has_inline_machine_profile: _Optional[bool] = ..., sweep: _Optional[str] = ..., point_id: _Optional[str] = ..., replication: _Optional[int] = ...) -> None: ...

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from gcsim.api.v1 import run_pb2 as gcsim_dot_api_dot_v1_dot_run__pb2
 from gcsim.api.v1 import spec_pb2 as gcsim_dot_api_dot_v1_dot_spec__pb2
+from gcsim.api.v1 import sweep_pb2 as gcsim_dot_api_dot_v1_dot_sweep__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%gcsim/api/v1/simulation_service.proto\x12\x0cgcsim.api.v1\x1a\x16gcsim/api/v1/run.proto\x1a\x17gcsim/api/v1/spec.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc1\x02\n\x10SubmitRunRequest\x12 \n\x04spec\x18\x01 \x01(\x0b\x32\x12.gcsim.api.v1.Spec\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x12:\n\x06labels\x18\x05 \x03(\x0b\x32*.gcsim.api.v1.SubmitRunRequest.LabelsEntry\x12\x12\n\nskip_cache\x18\x06 \x01(\x08\x12\x33\n\x10max_run_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x14machine_profile_yaml\x18\x08 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"3\n\x11SubmitRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.gcsim.api.v1.Run\"\x1d\n\rGetRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"0\n\x0eGetRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.gcsim.api.v1.Run\"Z\n\x0fListRunsRequest\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\x10\n\x08order_by\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"L\n\x10ListRunsResponse\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.gcsim.api.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\" \n\x10\x43\x61ncelRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"3\n\x11\x43\x61ncelRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.gcsim.api.v1.Run\".\n\x10\x44\x65leteRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x13\n\x11\x44\x65leteRunResponse\"7\n\x0fWatchRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\"E\n\x10WatchRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.gcsim.api.v1.Run\x12\x11\n\tkeepalive\x18\x02 \x01(\x08\"\x18\n\x16GetCapabilitiesRequest\"\xe4\x02\n\x17GetCapabilitiesResponse\x12\x16\n\x0e\x65ngine_version\x18\x01 \x01(\t\x12\x16\n\x0eschema_version\x18\x02 \x01(\t\x12\x14\n\x0cspec_version\x18\x03 \x01(\x05\x12\x13\n\x0bgo_releases\x18\x04 \x03(\t\x12\x18\n\x10machine_profiles\x18\x05 \x03(\t\x12\x19\n\x11max_request_bytes\x18\x06 \x01(\x03\x12\x1e\n\x16max_estimated_requests\x18\x07 \x01(\x01\x12\x13\n\x0bqueue_limit\x18\x08 \x01(\x05\x12\x13\n\x0bqueued_runs\x18\t \x01(\x05\x12\x14\n\x0crunning_runs\x18\n \x01(\x05\x12\x0f\n\x07workers\x18\x0b \x01(\x05\x12\x14\n\x0cstored_bytes\x18\x0c \x01(\x03\x12\x1d\n\x10max_stored_bytes\x18\r \x01(\x03H\x00\x88\x01\x01\x42\x13\n\x11_max_stored_bytes2\xba\x04\n\x11SimulationService\x12L\n\tSubmitRun\x12\x1e.gcsim.api.v1.SubmitRunRequest\x1a\x1f.gcsim.api.v1.SubmitRunResponse\x12\x43\n\x06GetRun\x12\x1b.gcsim.api.v1.GetRunRequest\x1a\x1c.gcsim.api.v1.GetRunResponse\x12I\n\x08ListRuns\x12\x1d.gcsim.api.v1.ListRunsRequest\x1a\x1e.gcsim.api.v1.ListRunsResponse\x12L\n\tCancelRun\x12\x1e.gcsim.api.v1.CancelRunRequest\x1a\x1f.gcsim.api.v1.CancelRunResponse\x12L\n\tDeleteRun\x12\x1e.gcsim.api.v1.DeleteRunRequest\x1a\x1f.gcsim.api.v1.DeleteRunResponse\x12K\n\x08WatchRun\x12\x1d.gcsim.api.v1.WatchRunRequest\x1a\x1e.gcsim.api.v1.WatchRunResponse0\x01\x12^\n\x0fGetCapabilities\x12$.gcsim.api.v1.GetCapabilitiesRequest\x1a%.gcsim.api.v1.GetCapabilitiesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%gcsim/api/v1/simulation_service.proto\x12\x0cgcsim.api.v1\x1a\x16gcsim/api/v1/run.proto\x1a\x17gcsim/api/v1/spec.proto\x1a\x18gcsim/api/v1/sweep.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc1\x02\n\x10SubmitRunRequest\x12 \n\x04spec\x18\x01 \x01(\x0b\x32\x12.gcsim.api.v1.Spec\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x12:\n\x06labels\x18\x05 \x03(\x0b\x32*.gcsim.api.v1.SubmitRunRequest.LabelsEntry\x12\x12\n\nskip_cache\x18\x06 \x01(\x08\x12\x33\n\x10max_run_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x14machine_profile_yaml\x18\x08 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"3\n\x11SubmitRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.gcsim.api.v1.Run\"\x1d\n\rGetRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"0\n\x0eGetRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.gcsim.api.v1.Run\"Z\n\x0fListRunsRequest\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\x10\n\x08order_by\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"L\n\x10ListRunsResponse\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.gcsim.api.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\" \n\x10\x43\x61ncelRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"3\n\x11\x43\x61ncelRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.gcsim.api.v1.Run\".\n\x10\x44\x65leteRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x13\n\x11\x44\x65leteRunResponse\"7\n\x0fWatchRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\"E\n\x10WatchRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.gcsim.api.v1.Run\x12\x11\n\tkeepalive\x18\x02 \x01(\x08\"\xb0\x04\n\x12SubmitSweepRequest\x12 \n\x04spec\x18\x01 \x01(\x0b\x32\x12.gcsim.api.v1.Spec\x12%\n\x04\x61xes\x18\x02 \x03(\x0b\x32\x17.gcsim.api.v1.SweepAxis\x12)\n\x06layout\x18\x03 \x01(\x0e\x32\x19.gcsim.api.v1.SweepLayout\x12+\n\x06points\x18\x04 \x03(\x0b\x32\x1b.gcsim.api.v1.ExplicitPoint\x12\x14\n\x07samples\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x19\n\x0creplications\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12\x11\n\x04seed\x18\x07 \x01(\x03H\x02\x88\x01\x01\x12\x10\n\x08sweep_id\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x15\n\rvalidate_only\x18\n \x01(\x08\x12<\n\x06labels\x18\x0b \x03(\x0b\x32,.gcsim.api.v1.SubmitSweepRequest.LabelsEntry\x12\x12\n\nskip_cache\x18\x0c \x01(\x08\x12\x33\n\x10max_run_duration\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x14machine_profile_yaml\x18\x0e \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\n\n\x08_samplesB\x0f\n\r_replicationsB\x07\n\x05_seed\"9\n\x13SubmitSweepResponse\x12\"\n\x05sweep\x18\x01 \x01(\x0b\x32\x13.gcsim.api.v1.Sweep\"\x1f\n\x0fGetSweepRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x10GetSweepResponse\x12\"\n\x05sweep\x18\x01 \x01(\x0b\x32\x13.gcsim.api.v1.Sweep\"\\\n\x11ListSweepsRequest\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\x10\n\x08order_by\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"R\n\x12ListSweepsResponse\x12#\n\x06sweeps\x18\x01 \x03(\x0b\x32\x13.gcsim.api.v1.Sweep\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"K\n\x14ListSweepRunsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"V\n\x15ListSweepRunsResponse\x12$\n\x04runs\x18\x01 \x03(\x0b\x32\x16.gcsim.api.v1.SweepRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x12\x43\x61ncelSweepRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"9\n\x13\x43\x61ncelSweepResponse\x12\"\n\x05sweep\x18\x01 \x01(\x0b\x32\x13.gcsim.api.v1.Sweep\"0\n\x12\x44\x65leteSweepRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x15\n\x13\x44\x65leteSweepResponse\"9\n\x11WatchSweepRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\"K\n\x12WatchSweepResponse\x12\"\n\x05sweep\x18\x01 \x01(\x0b\x32\x13.gcsim.api.v1.Sweep\x12\x11\n\tkeepalive\x18\x02 \x01(\x08\"\x18\n\x16GetCapabilitiesRequest\"\xbb\x03\n\x17GetCapabilitiesResponse\x12\x16\n\x0e\x65ngine_version\x18\x01 \x01(\t\x12\x16\n\x0eschema_version\x18\x02 \x01(\t\x12\x14\n\x0cspec_version\x18\x03 \x01(\x05\x12\x13\n\x0bgo_releases\x18\x04 \x03(\t\x12\x18\n\x10machine_profiles\x18\x05 \x03(\t\x12\x19\n\x11max_request_bytes\x18\x06 \x01(\x03\x12\x1e\n\x16max_estimated_requests\x18\x07 \x01(\x01\x12\x13\n\x0bqueue_limit\x18\x08 \x01(\x05\x12\x13\n\x0bqueued_runs\x18\t \x01(\x05\x12\x14\n\x0crunning_runs\x18\n \x01(\x05\x12\x0f\n\x07workers\x18\x0b \x01(\x05\x12\x14\n\x0cstored_bytes\x18\x0c \x01(\x03\x12\x1d\n\x10max_stored_bytes\x18\r \x01(\x03H\x00\x88\x01\x01\x12\x16\n\x0emax_sweep_runs\x18\x0e \x01(\x05\x12$\n\x1cmax_estimated_sweep_requests\x18\x0f \x01(\x01\x12\x17\n\x0fmax_open_sweeps\x18\x10 \x01(\x05\x42\x13\n\x11_max_stored_bytes2\xff\x08\n\x11SimulationService\x12L\n\tSubmitRun\x12\x1e.gcsim.api.v1.SubmitRunRequest\x1a\x1f.gcsim.api.v1.SubmitRunResponse\x12\x43\n\x06GetRun\x12\x1b.gcsim.api.v1.GetRunRequest\x1a\x1c.gcsim.api.v1.GetRunResponse\x12I\n\x08ListRuns\x12\x1d.gcsim.api.v1.ListRunsRequest\x1a\x1e.gcsim.api.v1.ListRunsResponse\x12L\n\tCancelRun\x12\x1e.gcsim.api.v1.CancelRunRequest\x1a\x1f.gcsim.api.v1.CancelRunResponse\x12L\n\tDeleteRun\x12\x1e.gcsim.api.v1.DeleteRunRequest\x1a\x1f.gcsim.api.v1.DeleteRunResponse\x12K\n\x08WatchRun\x12\x1d.gcsim.api.v1.WatchRunRequest\x1a\x1e.gcsim.api.v1.WatchRunResponse0\x01\x12R\n\x0bSubmitSweep\x12 .gcsim.api.v1.SubmitSweepRequest\x1a!.gcsim.api.v1.SubmitSweepResponse\x12I\n\x08GetSweep\x12\x1d.gcsim.api.v1.GetSweepRequest\x1a\x1e.gcsim.api.v1.GetSweepResponse\x12O\n\nListSweeps\x12\x1f.gcsim.api.v1.ListSweepsRequest\x1a .gcsim.api.v1.ListSweepsResponse\x12X\n\rListSweepRuns\x12\".gcsim.api.v1.ListSweepRunsRequest\x1a#.gcsim.api.v1.ListSweepRunsResponse\x12R\n\x0b\x43\x61ncelSweep\x12 .gcsim.api.v1.CancelSweepRequest\x1a!.gcsim.api.v1.CancelSweepResponse\x12R\n\x0b\x44\x65leteSweep\x12 .gcsim.api.v1.DeleteSweepRequest\x1a!.gcsim.api.v1.DeleteSweepResponse\x12Q\n\nWatchSweep\x12\x1f.gcsim.api.v1.WatchSweepRequest\x1a .gcsim.api.v1.WatchSweepResponse0\x01\x12^\n\x0fGetCapabilities\x12$.gcsim.api.v1.GetCapabilitiesRequest\x1a%.gcsim.api.v1.GetCapabilitiesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,36 +37,68 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SUBMITRUNREQUEST_LABELSENTRY']._loaded_options = None
   _globals['_SUBMITRUNREQUEST_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_SUBMITRUNREQUEST']._serialized_start=137
-  _globals['_SUBMITRUNREQUEST']._serialized_end=458
-  _globals['_SUBMITRUNREQUEST_LABELSENTRY']._serialized_start=413
-  _globals['_SUBMITRUNREQUEST_LABELSENTRY']._serialized_end=458
-  _globals['_SUBMITRUNRESPONSE']._serialized_start=460
-  _globals['_SUBMITRUNRESPONSE']._serialized_end=511
-  _globals['_GETRUNREQUEST']._serialized_start=513
-  _globals['_GETRUNREQUEST']._serialized_end=542
-  _globals['_GETRUNRESPONSE']._serialized_start=544
-  _globals['_GETRUNRESPONSE']._serialized_end=592
-  _globals['_LISTRUNSREQUEST']._serialized_start=594
-  _globals['_LISTRUNSREQUEST']._serialized_end=684
-  _globals['_LISTRUNSRESPONSE']._serialized_start=686
-  _globals['_LISTRUNSRESPONSE']._serialized_end=762
-  _globals['_CANCELRUNREQUEST']._serialized_start=764
-  _globals['_CANCELRUNREQUEST']._serialized_end=796
-  _globals['_CANCELRUNRESPONSE']._serialized_start=798
-  _globals['_CANCELRUNRESPONSE']._serialized_end=849
-  _globals['_DELETERUNREQUEST']._serialized_start=851
-  _globals['_DELETERUNREQUEST']._serialized_end=897
-  _globals['_DELETERUNRESPONSE']._serialized_start=899
-  _globals['_DELETERUNRESPONSE']._serialized_end=918
-  _globals['_WATCHRUNREQUEST']._serialized_start=920
-  _globals['_WATCHRUNREQUEST']._serialized_end=975
-  _globals['_WATCHRUNRESPONSE']._serialized_start=977
-  _globals['_WATCHRUNRESPONSE']._serialized_end=1046
-  _globals['_GETCAPABILITIESREQUEST']._serialized_start=1048
-  _globals['_GETCAPABILITIESREQUEST']._serialized_end=1072
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=1075
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=1431
-  _globals['_SIMULATIONSERVICE']._serialized_start=1434
-  _globals['_SIMULATIONSERVICE']._serialized_end=2004
+  _globals['_SUBMITSWEEPREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_SUBMITSWEEPREQUEST_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_SUBMITRUNREQUEST']._serialized_start=163
+  _globals['_SUBMITRUNREQUEST']._serialized_end=484
+  _globals['_SUBMITRUNREQUEST_LABELSENTRY']._serialized_start=439
+  _globals['_SUBMITRUNREQUEST_LABELSENTRY']._serialized_end=484
+  _globals['_SUBMITRUNRESPONSE']._serialized_start=486
+  _globals['_SUBMITRUNRESPONSE']._serialized_end=537
+  _globals['_GETRUNREQUEST']._serialized_start=539
+  _globals['_GETRUNREQUEST']._serialized_end=568
+  _globals['_GETRUNRESPONSE']._serialized_start=570
+  _globals['_GETRUNRESPONSE']._serialized_end=618
+  _globals['_LISTRUNSREQUEST']._serialized_start=620
+  _globals['_LISTRUNSREQUEST']._serialized_end=710
+  _globals['_LISTRUNSRESPONSE']._serialized_start=712
+  _globals['_LISTRUNSRESPONSE']._serialized_end=788
+  _globals['_CANCELRUNREQUEST']._serialized_start=790
+  _globals['_CANCELRUNREQUEST']._serialized_end=822
+  _globals['_CANCELRUNRESPONSE']._serialized_start=824
+  _globals['_CANCELRUNRESPONSE']._serialized_end=875
+  _globals['_DELETERUNREQUEST']._serialized_start=877
+  _globals['_DELETERUNREQUEST']._serialized_end=923
+  _globals['_DELETERUNRESPONSE']._serialized_start=925
+  _globals['_DELETERUNRESPONSE']._serialized_end=944
+  _globals['_WATCHRUNREQUEST']._serialized_start=946
+  _globals['_WATCHRUNREQUEST']._serialized_end=1001
+  _globals['_WATCHRUNRESPONSE']._serialized_start=1003
+  _globals['_WATCHRUNRESPONSE']._serialized_end=1072
+  _globals['_SUBMITSWEEPREQUEST']._serialized_start=1075
+  _globals['_SUBMITSWEEPREQUEST']._serialized_end=1635
+  _globals['_SUBMITSWEEPREQUEST_LABELSENTRY']._serialized_start=439
+  _globals['_SUBMITSWEEPREQUEST_LABELSENTRY']._serialized_end=484
+  _globals['_SUBMITSWEEPRESPONSE']._serialized_start=1637
+  _globals['_SUBMITSWEEPRESPONSE']._serialized_end=1694
+  _globals['_GETSWEEPREQUEST']._serialized_start=1696
+  _globals['_GETSWEEPREQUEST']._serialized_end=1727
+  _globals['_GETSWEEPRESPONSE']._serialized_start=1729
+  _globals['_GETSWEEPRESPONSE']._serialized_end=1783
+  _globals['_LISTSWEEPSREQUEST']._serialized_start=1785
+  _globals['_LISTSWEEPSREQUEST']._serialized_end=1877
+  _globals['_LISTSWEEPSRESPONSE']._serialized_start=1879
+  _globals['_LISTSWEEPSRESPONSE']._serialized_end=1961
+  _globals['_LISTSWEEPRUNSREQUEST']._serialized_start=1963
+  _globals['_LISTSWEEPRUNSREQUEST']._serialized_end=2038
+  _globals['_LISTSWEEPRUNSRESPONSE']._serialized_start=2040
+  _globals['_LISTSWEEPRUNSRESPONSE']._serialized_end=2126
+  _globals['_CANCELSWEEPREQUEST']._serialized_start=2128
+  _globals['_CANCELSWEEPREQUEST']._serialized_end=2162
+  _globals['_CANCELSWEEPRESPONSE']._serialized_start=2164
+  _globals['_CANCELSWEEPRESPONSE']._serialized_end=2221
+  _globals['_DELETESWEEPREQUEST']._serialized_start=2223
+  _globals['_DELETESWEEPREQUEST']._serialized_end=2271
+  _globals['_DELETESWEEPRESPONSE']._serialized_start=2273
+  _globals['_DELETESWEEPRESPONSE']._serialized_end=2294
+  _globals['_WATCHSWEEPREQUEST']._serialized_start=2296
+  _globals['_WATCHSWEEPREQUEST']._serialized_end=2353
+  _globals['_WATCHSWEEPRESPONSE']._serialized_start=2355
+  _globals['_WATCHSWEEPRESPONSE']._serialized_end=2430
+  _globals['_GETCAPABILITIESREQUEST']._serialized_start=2432
+  _globals['_GETCAPABILITIESREQUEST']._serialized_end=2456
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=2459
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=2902
+  _globals['_SIMULATIONSERVICE']._serialized_start=2905
+  _globals['_SIMULATIONSERVICE']._serialized_end=4056
 # @@protoc_insertion_point(module_scope)

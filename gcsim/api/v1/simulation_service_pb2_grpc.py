@@ -68,6 +68,41 @@ class SimulationServiceStub:
                 request_serializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.WatchRunRequest.SerializeToString,
                 response_deserializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.WatchRunResponse.FromString,
                 _registered_method=True)
+        self.SubmitSweep = channel.unary_unary(
+                '/gcsim.api.v1.SimulationService/SubmitSweep',
+                request_serializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.SubmitSweepRequest.SerializeToString,
+                response_deserializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.SubmitSweepResponse.FromString,
+                _registered_method=True)
+        self.GetSweep = channel.unary_unary(
+                '/gcsim.api.v1.SimulationService/GetSweep',
+                request_serializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.GetSweepRequest.SerializeToString,
+                response_deserializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.GetSweepResponse.FromString,
+                _registered_method=True)
+        self.ListSweeps = channel.unary_unary(
+                '/gcsim.api.v1.SimulationService/ListSweeps',
+                request_serializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.ListSweepsRequest.SerializeToString,
+                response_deserializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.ListSweepsResponse.FromString,
+                _registered_method=True)
+        self.ListSweepRuns = channel.unary_unary(
+                '/gcsim.api.v1.SimulationService/ListSweepRuns',
+                request_serializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.ListSweepRunsRequest.SerializeToString,
+                response_deserializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.ListSweepRunsResponse.FromString,
+                _registered_method=True)
+        self.CancelSweep = channel.unary_unary(
+                '/gcsim.api.v1.SimulationService/CancelSweep',
+                request_serializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.CancelSweepRequest.SerializeToString,
+                response_deserializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.CancelSweepResponse.FromString,
+                _registered_method=True)
+        self.DeleteSweep = channel.unary_unary(
+                '/gcsim.api.v1.SimulationService/DeleteSweep',
+                request_serializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.DeleteSweepRequest.SerializeToString,
+                response_deserializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.DeleteSweepResponse.FromString,
+                _registered_method=True)
+        self.WatchSweep = channel.unary_stream(
+                '/gcsim.api.v1.SimulationService/WatchSweep',
+                request_serializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.WatchSweepRequest.SerializeToString,
+                response_deserializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.WatchSweepResponse.FromString,
+                _registered_method=True)
         self.GetCapabilities = channel.unary_unary(
                 '/gcsim.api.v1.SimulationService/GetCapabilities',
                 request_serializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.GetCapabilitiesRequest.SerializeToString,
@@ -112,7 +147,8 @@ class SimulationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRun(self, request, context):
-        """Deletes a finished run, and its dataset unless another run has the same.
+        """Deletes a finished run, and its dataset unless another run has the same. A run of a sweep goes with its sweep:
+        FAILED_PRECONDITION, reason RUN_OF_SWEEP.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,6 +157,58 @@ class SimulationServiceServicer:
     def WatchRun(self, request, context):
         """The run's present state, then its changes and its progress, until it is finished. A slow reader gets the latest
         state only. Losing a watcher never cancels a run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitSweep(self, request, context):
+        """Accepts a sweep. It and all its points are on disk when the answer comes; its runs enter the queue bit by bit, so
+        that others are not held up. Bad spec, axes or points: INVALID_ARGUMENT with every problem. More runs or work than
+        this server takes on: INVALID_ARGUMENT with the figure. Queue full: RESOURCE_EXHAUSTED, reason QUEUE_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSweep(self, request, context):
+        """One sweep as it is now, with the number of its runs in each state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSweeps(self, request, context):
+        """Sweeps page by page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSweepRuns(self, request, context):
+        """The planned runs of a sweep in order, page by page: setting, place of the result, run and its state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelSweep(self, request, context):
+        """Cancels all runs of a sweep that are not finished; a finished sweep is returned unchanged.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSweep(self, request, context):
+        """Deletes a finished sweep and its runs, and their datasets unless other runs have the same.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchSweep(self, request, context):
+        """The sweep's present state, then its changes, until it is finished. A slow reader gets the latest state only. Losing
+        a watcher never cancels a sweep.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -165,6 +253,41 @@ def add_SimulationServiceServicer_to_server(servicer, server):
                     servicer.WatchRun,
                     request_deserializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.WatchRunRequest.FromString,
                     response_serializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.WatchRunResponse.SerializeToString,
+            ),
+            'SubmitSweep': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitSweep,
+                    request_deserializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.SubmitSweepRequest.FromString,
+                    response_serializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.SubmitSweepResponse.SerializeToString,
+            ),
+            'GetSweep': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSweep,
+                    request_deserializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.GetSweepRequest.FromString,
+                    response_serializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.GetSweepResponse.SerializeToString,
+            ),
+            'ListSweeps': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSweeps,
+                    request_deserializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.ListSweepsRequest.FromString,
+                    response_serializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.ListSweepsResponse.SerializeToString,
+            ),
+            'ListSweepRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSweepRuns,
+                    request_deserializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.ListSweepRunsRequest.FromString,
+                    response_serializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.ListSweepRunsResponse.SerializeToString,
+            ),
+            'CancelSweep': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelSweep,
+                    request_deserializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.CancelSweepRequest.FromString,
+                    response_serializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.CancelSweepResponse.SerializeToString,
+            ),
+            'DeleteSweep': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSweep,
+                    request_deserializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.DeleteSweepRequest.FromString,
+                    response_serializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.DeleteSweepResponse.SerializeToString,
+            ),
+            'WatchSweep': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchSweep,
+                    request_deserializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.WatchSweepRequest.FromString,
+                    response_serializer=gcsim_dot_api_dot_v1_dot_simulation__service__pb2.WatchSweepResponse.SerializeToString,
             ),
             'GetCapabilities': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCapabilities,
@@ -338,6 +461,195 @@ class SimulationService:
             '/gcsim.api.v1.SimulationService/WatchRun',
             gcsim_dot_api_dot_v1_dot_simulation__service__pb2.WatchRunRequest.SerializeToString,
             gcsim_dot_api_dot_v1_dot_simulation__service__pb2.WatchRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitSweep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gcsim.api.v1.SimulationService/SubmitSweep',
+            gcsim_dot_api_dot_v1_dot_simulation__service__pb2.SubmitSweepRequest.SerializeToString,
+            gcsim_dot_api_dot_v1_dot_simulation__service__pb2.SubmitSweepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSweep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gcsim.api.v1.SimulationService/GetSweep',
+            gcsim_dot_api_dot_v1_dot_simulation__service__pb2.GetSweepRequest.SerializeToString,
+            gcsim_dot_api_dot_v1_dot_simulation__service__pb2.GetSweepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSweeps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gcsim.api.v1.SimulationService/ListSweeps',
+            gcsim_dot_api_dot_v1_dot_simulation__service__pb2.ListSweepsRequest.SerializeToString,
+            gcsim_dot_api_dot_v1_dot_simulation__service__pb2.ListSweepsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSweepRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gcsim.api.v1.SimulationService/ListSweepRuns',
+            gcsim_dot_api_dot_v1_dot_simulation__service__pb2.ListSweepRunsRequest.SerializeToString,
+            gcsim_dot_api_dot_v1_dot_simulation__service__pb2.ListSweepRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelSweep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gcsim.api.v1.SimulationService/CancelSweep',
+            gcsim_dot_api_dot_v1_dot_simulation__service__pb2.CancelSweepRequest.SerializeToString,
+            gcsim_dot_api_dot_v1_dot_simulation__service__pb2.CancelSweepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSweep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gcsim.api.v1.SimulationService/DeleteSweep',
+            gcsim_dot_api_dot_v1_dot_simulation__service__pb2.DeleteSweepRequest.SerializeToString,
+            gcsim_dot_api_dot_v1_dot_simulation__service__pb2.DeleteSweepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchSweep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gcsim.api.v1.SimulationService/WatchSweep',
+            gcsim_dot_api_dot_v1_dot_simulation__service__pb2.WatchSweepRequest.SerializeToString,
+            gcsim_dot_api_dot_v1_dot_simulation__service__pb2.WatchSweepResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -19,7 +19,7 @@ ORDER = (
     {"datasets"},
     {"interop"},
     {"sweep"},
-    {"fit", "report", "lessons", "bench"},
+    {"fit", "report", "lessons", "bench", "optimize"},
     {"api"},
     {"service", "client"},
     {"cli"},
@@ -36,6 +36,8 @@ ONLY_IN = {
     "grpc": {"service", "client", "api"},
     "click": {"cli"},
     "rich": {"cli"},
+    "optuna": {"optimize"},
+    "distributed": {"sweep"},
 }
 
 # What a simulation computes depends on its spec and seed alone.

@@ -39,6 +39,7 @@ COMMANDS = {
     "prune": "gcsim.cli.prune",
     "db": "gcsim.cli.db",
     "sweep": "gcsim.cli.sweep",
+    "optimize": "gcsim.cli.optimize",
     "report": "gcsim.cli.report",
     "compare": "gcsim.cli.compare",
     "export": "gcsim.cli.export",

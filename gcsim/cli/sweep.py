@@ -121,7 +121,7 @@ def command(
     directory = out or Path("sweeps") / plan.sweep_id
     stop = threading.Event()
     try:
-        with _stop_on_ctrl_c(stop), _progress() as progress:
+        with stop_on_ctrl_c(stop), sweep_progress() as progress:
             result = run_sweep(plan, directory, jobs=jobs, resume=resume, progress=progress, stop=stop)
     except DatasetError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
@@ -189,7 +189,7 @@ def _print(result: SweepResult, output: str) -> None:
 
 
 @contextmanager
-def _stop_on_ctrl_c(stop: threading.Event) -> Iterator[None]:
+def stop_on_ctrl_c(stop: threading.Event) -> Iterator[None]:
     """The first Ctrl-C asks to stop, the second one stops."""
 
     def asked(number: int, frame: FrameType | None) -> None:
@@ -209,7 +209,7 @@ def _stop_on_ctrl_c(stop: threading.Event) -> Iterator[None]:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[SweepProgress], None] | None]:
+def sweep_progress() -> Iterator[Callable[[SweepProgress], None] | None]:
     """A bar on stderr where it is a terminal; otherwise a line for every tenth of the runs."""
     if not sys.stderr.isatty():
         told = -1

@@ -23,6 +23,7 @@ from bokeh.models import (
 )
 
 from gcsim.datasets.metrics import METRIC_BY_NAME
+from gcsim.datasets.pareto import pareto_front
 from gcsim.datasets.sweep import SweepPoint, SweepResult
 from gcsim.errors import DatasetError
 from gcsim.report import figures, page, style, words
@@ -117,7 +118,7 @@ def sweep_page(sweep: SweepResult) -> str:
     first = extract.baseline(sweep, points)
     knobs = extract.knob_values(sweep, points)
     ranks = [[values.index(point.knobs[name]) for name, values in knobs.items()] for point in points]
-    front = extract.pareto_front([[_mean(point, name) for name in OBJECTIVES] for point in points])
+    front = pareto_front([[_mean(point, name) for name in OBJECTIVES] for point in points])
     panel, pareto, shown = _panel(sweep, points, knobs, ranks, first, front)
     runs, failed = len(sweep.runs), len(sweep.failures)
     pending = sum(point.pending for point in sweep.points)

@@ -19,6 +19,7 @@ from scipy.stats import qmc
 
 from gcsim.datasets.run import replication_seed
 from gcsim.datasets.schema import Knob
+from gcsim.datasets.stopping import StopRule
 from gcsim.datasets.thresholds import check_thresholds
 from gcsim.errors import Problem, SpecError
 from gcsim.spec.digest import canonical_json, run_id
@@ -56,6 +57,8 @@ class SweepPlan:
     layout: str
     axes: tuple[Axis, ...]
     points: tuple[Point, ...]
+    until: StopRule | None = None
+    """When a point has enough replications; then `replications` is the most it may take."""
 
     @property
     def columns(self) -> dict[str, str]:
@@ -65,7 +68,8 @@ class SweepPlan:
     @property
     def sweep_id(self) -> str:
         """Name of the sweep, s- and 16 hex digits: the same runs in the same order have the same name."""
-        text = json.dumps([[p.point_id, *p.run_ids] for p in self.points])
+        rule = [] if self.until is None else [self.until.to_dict()]
+        text = json.dumps([*rule, *([p.point_id, *p.run_ids] for p in self.points)])
         return "s-" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def run_spec(self, point: Point, replication: int) -> Spec:
@@ -88,6 +92,7 @@ def plan_sweep(
     samples: int | None = None,
     replications: int | None = None,
     seed: int | None = None,
+    until: StopRule | None = None,
 ) -> SweepPlan:
     """Expand axes over a spec.
 
@@ -99,11 +104,13 @@ def plan_sweep(
         samples: number of points of a Latin hypercube.
         replications: runs per point, instead of the spec's.
         seed: seed of the sweep, instead of the spec's.
+        until: stop the replications of a point early; its numbers stand instead of `replications`.
     Raises:
         SpecError: with every problem of the axes and of every point.
     """
     seed = spec.run.seed if seed is None else seed
     replications = spec.run.replications if replications is None else replications
+    replications = replications if until is None else until.most
     check_thresholds(spec)
     problems = _layout_problems(axes, layout, rows, samples)
     if problems:
@@ -129,6 +136,7 @@ def plan_sweep(
         layout="list" if rows and not axes else layout,
         axes=every_axis,
         points=points,
+        until=until,
     )
 
 

@@ -167,10 +167,19 @@ def command(
 
 def _print(advice: Advice) -> None:
     console = stdout_console()
+    wanted = ", ".join([*map(str, advice.goals.objectives), *map(str, advice.goals.constraints)])
+    console.print(f"Pareto front of {advice.settings} settings: {wanted}", style="bold", markup=False)
     console.print(_front_table(advice))
     if len(advice.front) > _FRONT_ROWS:
         console.print(f"  and {len(advice.front) - _FRONT_ROWS} more; --output json has all")
     console.print()
+    runs = advice.comparison.runs_b
+    how = {
+        "paired": f"{runs} runs of each, paired by seed",
+        "welch": f"{advice.comparison.runs_a} and {runs} runs",
+        "single": "one run of each",
+    }[advice.comparison.method]
+    console.print(f"The present setting and {advice.recommended.label}: {how}", style="bold", markup=False)
     console.print(_difference_table(advice))
     console.print()
     variables = advice.recommended.environment
@@ -179,15 +188,12 @@ def _print(advice: Advice) -> None:
             " ".join(f"{name}={value}" for name, value in variables.items()), style="bold", markup=False
         )
     else:
-        console.print(advice.recommended.label, style="bold", markup=False)
+        console.print(f"Set: {advice.recommended.label}", style="bold", markup=False)
 
 
 def _front_table(advice: Advice) -> Table:
     metrics = advice.goals.metrics
-    wanted = ", ".join(str(goal) for goal in advice.goals.objectives)
-    conditions = "".join(f", {constraint}" for constraint in advice.goals.constraints)
-    title = f"Pareto front of {advice.settings} settings ({wanted}{conditions})"
-    table = Table(box=None, pad_edge=False, title=title, title_justify="left", title_style="bold")
+    table = Table(box=None, pad_edge=False)
     for name in advice.recommended.knobs:
         table.add_column(name, justify="right", no_wrap=True)
     for name in metrics:
@@ -221,14 +227,7 @@ def _mean(candidate: Candidate, name: str) -> str:
 
 
 def _difference_table(advice: Advice) -> Table:
-    runs = advice.comparison.runs_b
-    how = {
-        "paired": f"{runs} runs of each, paired by seed",
-        "welch": f"{advice.comparison.runs_a} and {runs} runs",
-        "single": "one run of each",
-    }[advice.comparison.method]
-    title = f"Present setting and {advice.recommended.label} ({how})"
-    table = Table(box=None, pad_edge=False, title=title, title_justify="left", title_style="bold")
+    table = Table(box=None, pad_edge=False)
     for name in ("metric", "present", "recommended", "difference", "95 % interval"):
         table.add_column(name, justify="left" if name == "metric" else "right", no_wrap=True)
     for difference in advice.differences:

@@ -269,14 +269,14 @@ def _default(
     spec: Spec, path: str, *, has_limit: bool, measured: Mapping[str, Number], bounds: Sequence[float]
 ) -> Dimension:
     if path == GOGC:
-        low, high = GOGC_RANGE
-        return Dimension(path=path, low=low, high=high, log=True, off=has_limit)
+        smallest, largest = GOGC_RANGE
+        return Dimension(path=path, low=smallest, high=largest, log=True, off=has_limit)
     if path == GOMEMLIMIT:
         peak = float(measured["memory_peak_bytes"] or 0)
         live = measured.get("heap_marked_bytes_mean")
         # Without a collection nobody has seen the live heap; half of what is held is a guess on the safe side.
         floor = LIMIT_FLOOR * (peak / 2 if live is None else live)
-        low = max(4, math.ceil(floor / MIB)) * MIB
+        low = max(4, math.ceil(floor / MIB - 1e-6)) * MIB
         high = max(LIMIT_CEILING * floor / LIMIT_FLOOR, 1.25 * peak, *bounds, 2.0 * low)
         return Dimension(path=path, low=low, high=math.ceil(high / MIB) * MIB, step=MIB, log=True, off=True)
     if path == GOMAXPROCS:
@@ -315,7 +315,7 @@ def _given(spec: Spec, path: str, words: tuple[str, ...]) -> Dimension:
     if is_whole and high - low < 16 and not others:
         return _numbers(path, low, high)
     # Times and sizes are whole numbers of a small unit; three digits of them are enough anyway.
-    step = (KIB if path.endswith("size") and low >= KIB else 1) if is_whole else 0
+    step: int = (KIB if path.endswith("size") and low >= KIB else 1) if is_whole else 0
     return Dimension(path=path, low=low, high=high, step=step, log=log, off=bool(others))
 
 

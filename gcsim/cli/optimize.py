@@ -14,7 +14,7 @@ from rich.table import Table
 
 from gcsim.cli import exit_codes
 from gcsim.cli.output import format_value, stdout_console
-from gcsim.cli.sweep import stop_on_ctrl_c, sweep_progress
+from gcsim.cli.sweep import executor_on, stop_on_ctrl_c, sweep_progress
 from gcsim.datasets.metrics import METRIC_BY_NAME
 from gcsim.errors import DatasetError
 from gcsim.optimize.advice import Advice, Candidate, advise, write_advice
@@ -92,6 +92,7 @@ _FRONT_ROWS = 12
 )
 @click.option("--resume", is_flag=True, help="Go on with the search that is in the directory.")
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Worker processes. [default: one per CPU]")
+@click.option("--dask", metavar="ADDRESS", help="Simulate on a Dask cluster, as `gcsim sweep` does.")
 @click.option(
     "--output",
     type=click.Choice(["table", "json"]),
@@ -117,6 +118,7 @@ def command(
     out: Path | None,
     resume: bool,
     jobs: int | None,
+    dask: str | None,
     output: str,
 ) -> None:
     """Find the best setting of SPEC with few runs, and print the variables that set it.
@@ -142,7 +144,15 @@ def command(
     stop = threading.Event()
     try:
         with stop_on_ctrl_c(stop), sweep_progress() as progress:
-            found = search(request, directory, jobs=jobs, resume=resume, progress=progress, stop=stop)
+            found = search(
+                request,
+                directory,
+                jobs=jobs,
+                resume=resume,
+                executor=executor_on(dask, jobs),
+                progress=progress,
+                stop=stop,
+            )
     except DatasetError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
     except SweepInterrupted:

@@ -71,29 +71,38 @@ def main() -> None:
 
 def _serve(job: dict[str, Any], channel: _Channel) -> bool:
     """Do one job; whether this process is fit for another."""
-    reason, message, fit = "", "", True
-    try:
+
+    def simulate() -> None:
         failpoint("worker.before_run", job["name"])
         _simulate(job, channel)
         failpoint("worker.after_run", job["name"])
-    except MemoryError:
-        reason, fit = Reason.OUT_OF_MEMORY, False
-        message = "the worker's memory limit was reached; simulate less, or record less"
-    except InvariantError as error:
-        reason, message = Reason.INTERNAL_ERROR, str(error)
-    except RunError as error:
-        reason, message = Reason.SIMULATION_FAILED, str(error)
-    except (GcsimError, OSError) as error:
-        full = is_disk_full(error)
-        reason = Reason.STORAGE_FULL if full else Reason.SIMULATION_FAILED
-        message = "no space left for the result" if full else str(error)
-    except Exception as error:
-        reason, message = Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}"
+
+    reason, message = attempt(simulate)
     if reason:
         channel.send("failed", reason=reason, message=message)
     else:
         channel.send("done")
-    return fit
+    return reason != Reason.OUT_OF_MEMORY
+
+
+def attempt(simulate: Callable[[], None]) -> tuple[str, str]:
+    """Simulate, and say what went wrong: reason and message, both empty if nothing did."""
+    try:
+        simulate()
+    except MemoryError:
+        message = "the worker's memory limit was reached; simulate less, or record less"
+        return Reason.OUT_OF_MEMORY, message
+    except InvariantError as error:
+        return Reason.INTERNAL_ERROR, str(error)
+    except RunError as error:
+        return Reason.SIMULATION_FAILED, str(error)
+    except (GcsimError, OSError) as error:
+        if is_disk_full(error):
+            return Reason.STORAGE_FULL, "no space left for the result"
+        return Reason.SIMULATION_FAILED, str(error)
+    except Exception as error:
+        return Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}"
+    return "", ""
 
 
 def _simulate(job: dict[str, Any], channel: _Channel) -> None:

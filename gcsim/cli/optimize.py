@@ -192,13 +192,10 @@ def _print(advice: Advice) -> None:
     console.print(f"The present setting and {advice.recommended.label}: {how}", style="bold", markup=False)
     console.print(_difference_table(advice))
     console.print()
-    variables = advice.recommended.environment
-    if variables:
-        console.print(
-            " ".join(f"{name}={value}" for name, value in variables.items()), style="bold", markup=False
-        )
-    else:
-        console.print(f"Set: {advice.recommended.label}", style="bold", markup=False)
+    best = advice.recommended
+    rest = [w for w in best.label.split() if w.partition("=")[0] not in ("gogc", "gomemlimit", "gomaxprocs")]
+    words = [*(f"{name}={value}" for name, value in best.environment.items()), *rest]
+    console.print(f"Set: {' '.join(words)}", style="bold", markup=False)
 
 
 def _front_table(advice: Advice) -> Table:

@@ -209,7 +209,7 @@ class SweepResult:
         ]
         self.description = replace(description, points=tuple(points))
         """What was planned; of each point the replications that count."""
-        self.points = tuple(SweepPoint(p, self.runs, self.failures) for p in description.points)
+        self.points = tuple(SweepPoint(p, self.runs, self.failures) for p in self.description.points)
         self.knobs = knob_columns(description.points, description.columns)
         self.tables = Tables(self._tables())
 

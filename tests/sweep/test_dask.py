@@ -14,6 +14,7 @@ import pytest
 from gcsim.datasets.archive import Archive
 from gcsim.datasets.run import run_spec
 from gcsim.failpoints import VARIABLE
+from gcsim.spec.profile import load_profile
 from gcsim.sweep import dask_worker
 from gcsim.sweep.dask_executor import (
     ClusterUnfitError,
@@ -25,6 +26,7 @@ from gcsim.sweep.dask_executor import (
 from gcsim.sweep.execute import SweepProgress, run_sweep
 from gcsim.sweep.executor import InlineExecutor, Task
 from gcsim.sweep.states import Reason, RunState
+from gcsim.sweep.store import Store
 from gcsim.version import ENGINE_VERSION
 from tests.sweep.runs import quick
 from tests.sweep.test_execute import ROOT, plan, table_bytes
@@ -91,35 +93,56 @@ def inline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_workers_and_scheduler_are_lost_and_the_table_is_the_same_bytes(
+def test_a_worker_is_killed_and_the_table_is_the_same_bytes(
     cluster: Cluster, token: Path, inline: Path, tmp_path: Path
 ) -> None:
-    """Fault 24: a worker is killed mid-sweep, then the scheduler; another one comes at its address with one worker."""
+    """Fault 24: what the lost worker was at is queued again by our store, as another attempt."""
     cluster.start()
-    made: list[DaskExecutor] = []
-    killed = False
+    run_sweep(
+        plan(),
+        tmp_path / "sweep",
+        executor=lambda where: DaskExecutor(where, address=cluster.address, settings=QUICKLY),
+    )
+    assert not token.exists()
+    assert table_bytes(tmp_path / "sweep") == table_bytes(inline)
+    with Store.open(tmp_path / "sweep") as store:
+        lost = [run for run in store.runs() if run.losses]
+    assert lost
+    assert all(run.attempt == 1 + run.losses for run in lost)
 
-    def on_dask(directory: Path) -> DaskExecutor:
-        made.append(DaskExecutor(directory, address=cluster.address, settings=QUICKLY))
-        return made[0]
+
+@pytest.mark.slow  # five Python processes start one after another
+def test_the_scheduler_is_killed_and_the_table_is_the_same_bytes(
+    cluster: Cluster, token: Path, inline: Path, tmp_path: Path
+) -> None:
+    """Fault 24: another scheduler comes at the same address, with one worker."""
+    cluster.start()
+    killed = False
 
     def progress(at: SweepProgress) -> None:
         nonlocal killed
         if at.done >= 3 and not killed:
             killed = True
-            assert not token.exists()  # the worker has died before
+            assert not token.exists()  # a worker has died before, too
             cluster.scheduler.send_signal(signal.SIGKILL)
             cluster.scheduler.wait()
             cluster.start(workers=1)
 
-    run_sweep(plan(), tmp_path / "sweep", executor=on_dask, progress=progress)
+    run_sweep(
+        plan(),
+        tmp_path / "sweep",
+        executor=lambda where: DaskExecutor(where, address=cluster.address, settings=QUICKLY),
+        progress=progress,
+    )
     assert killed
     assert table_bytes(tmp_path / "sweep") == table_bytes(inline)
 
 
-def test_a_local_cluster_gives_the_same_bytes(inline: Path, tmp_path: Path) -> None:
-    run_sweep(plan(), tmp_path / "sweep", executor=lambda where: DaskExecutor(where, address="local", jobs=2))
-    assert table_bytes(tmp_path / "sweep") == table_bytes(inline)
+def test_a_local_cluster_gives_the_same_bytes(tmp_path: Path) -> None:
+    small = plan("gogc=50,100", replications=1)
+    run_sweep(small, tmp_path / "here", executor=InlineExecutor)
+    run_sweep(small, tmp_path / "there", executor=lambda where: DaskExecutor(where, address="local", jobs=1))
+    assert table_bytes(tmp_path / "there") == table_bytes(tmp_path / "here")
 
 
 def test_where_nobody_listens_it_says_what_to_start(tmp_path: Path) -> None:
@@ -346,12 +369,27 @@ def test_a_scheduler_that_does_not_come_back_ends_the_sweep_and_keeps_what_is_do
     executor.close()
 
 
-def test_a_worker_computes_what_a_run_here_does(tmp_path: Path) -> None:
-    task = {"engine_version": ENGINE_VERSION, "name": "x", "dataset_id": "r-1"}
-    spec = quick()
-    from gcsim.spec.profile import load_profile
+def test_a_scheduler_that_comes_back_is_given_everything_again(client: PaperClient, tmp_path: Path) -> None:
+    executor, name = on_paper(tmp_path / "sweep")
+    client.status = "connecting"
+    client.futures[f"{name}.1"].end("cancelled")
+    client.wait_for_workers = lambda count, timeout: setattr(client, "status", "running")  # type: ignore[method-assign]
+    assert executor.next(0.01) is None
+    assert list(client.futures) == [f"{name}.1", f"{name}.2"]
+    assert executor._store.get(name).losses == 0
+    client.futures[f"{name}.2"].end("finished", {"archive": archive_of(tmp_path)})
+    outcome = executor.next(0.01)
+    assert outcome is not None
+    assert not outcome.error
+    executor.close()
 
-    task |= {
+
+def test_a_worker_computes_what_a_run_here_does(tmp_path: Path) -> None:
+    spec = quick()
+    task = {
+        "engine_version": ENGINE_VERSION,
+        "name": "x",
+        "dataset_id": "r-1",
         "spec": spec.model_dump(mode="json"),
         "profile": load_profile(spec.machine.profile, spec.runtime.go).model_dump(mode="json"),
     }

@@ -155,7 +155,7 @@ def sweep_page(sweep: SweepResult) -> str:
         page.Section(
             "Where this comes from",
             words.HONEST,
-            body=f"<p><code>{sweep.sweep_id}</code>: {len(sweep.points)} points, {sweep.description.replications} replications "
+            body=f"<p><code>{sweep.sweep_id}</code>: {len(sweep.points)} points, {_replications(sweep)} replications "
             f"each, {state}; seed {sweep.description.seed}, gcsim {sweep.description.engine_version}. Every point has the same seeds, so that "
             f"differences are those of the settings.</p>{words.spec_details(sweep.spec)}",
         ),
@@ -173,6 +173,12 @@ def sweep_page(sweep: SweepResult) -> str:
             script=_SCRIPT,
         )
     )
+
+
+def _replications(sweep: SweepResult) -> str:
+    """How many runs points have: one number, or from fewest to most."""
+    counts = {len(point.run_ids) for point in sweep.description.points}
+    return f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
 
 
 def _mean(point: SweepPoint, metric: str) -> float | None:

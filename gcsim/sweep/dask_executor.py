@@ -124,7 +124,10 @@ class DaskExecutor:
         if now_s - self._looked_s >= _LOOK_S:
             self._looked_s = now_s
             with contextlib.suppress(Exception):  # a lost scheduler is noticed by `next`
-                self._threads = max(1, sum(self._client.nthreads().values()))
+                threads = sum(self._client.nthreads().values())
+                if not threads and self._threads:
+                    log.warning("the cluster has no workers at present; waiting for some")
+                self._threads = threads
         return 2 * self._threads + 2
 
     @property

@@ -256,7 +256,9 @@ def begin_sweep(description: SweepDescription, directory: Path, *, resume: bool)
     """Write what is planned, or check that it is what the directory was begun for."""
     if is_sweep(directory):
         found = SweepDescription.read(directory)
-        if not resume:
+        # One that never began, say because its cluster could not be reached, is in nobody's way.
+        is_begun = any(_listed(directory / name) for name in (RUNS_DIR, FAILED_DIR))
+        if not resume and (is_begun or found.sweep_id != description.sweep_id):
             raise DatasetError(
                 f"{directory} is a sweep that is already there; go on with --resume, or take another --out"
             )

@@ -85,9 +85,9 @@ class SweepCase:
 
 
 SWEEP_CASES: tuple[SweepCase, ...] = (
-    SweepCase("promise", "scaling", "cache-service, 60 s each, 2 workers", "local", 100, 4, 2, 60.0, 0.5, 180.0),
-    SweepCase("workers-1", "scaling", "cache-service, 60 s each, 1 worker", "local", 20, 4, 1, 60.0, 0.5),
-    SweepCase("workers-2", "scaling", "cache-service, 60 s each, 2 workers", "local", 20, 4, 2, 60.0, 0.5),
+    SweepCase("promise", "scaling", "cache-service, 60 s each, 2 workers", "local", 100, 8, 2, 60.0, 15.0, 180.0),
+    SweepCase("workers-1", "scaling", "cache-service, 60 s each, 1 worker", "local", 20, 8, 1, 60.0, 15.0),
+    SweepCase("workers-2", "scaling", "cache-service, 60 s each, 2 workers", "local", 20, 8, 2, 60.0, 15.0),
     SweepCase("simulate", "overhead", "tiny runs, simulated only", "simulate", 200, 10),
     SweepCase("dataset", "overhead", "and their datasets written", "inline", 200, 10),
     SweepCase("store", "overhead", "by the store and a worker process", "local", 200, 10),

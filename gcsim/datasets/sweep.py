@@ -35,6 +35,8 @@ from gcsim.errors import DatasetError
 SWEEP_NAME = "sweep.json"
 RUNS_DIR = "datasets"
 FAILED_DIR = "failed"
+RECOMMENDATION_NAME = "recommendation.json"
+"""What a search over settings came to, where the sweep is one (`gcsim.optimize`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

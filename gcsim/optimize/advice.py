@@ -17,12 +17,10 @@ from gcsim.datasets.pareto import pareto_front
 from gcsim.datasets.run import replication_seed
 from gcsim.datasets.schema import Knob
 from gcsim.datasets.summary import Metrics, combine
-from gcsim.datasets.sweep import SweepPoint
+from gcsim.datasets.sweep import RECOMMENDATION_NAME, SweepPoint
 from gcsim.optimize.goals import Goals
 from gcsim.optimize.search import Found, Means, loss_ranges, mean_figures, score
 from gcsim.sweep.execute import write_whole
-
-ADVICE_NAME = "recommendation.json"
 
 _VARIABLES = {"gogc": "GOGC", "gomemlimit": "GOMEMLIMIT", "gomaxprocs": "GOMAXPROCS"}
 """Column -> variable of Go's runtime."""
@@ -149,7 +147,7 @@ def advise(found: Found) -> Advice:
 def write_advice(advice: Advice, directory: Path) -> None:
     """Write `recommendation.json`."""
     text = json.dumps(advice.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-    write_whole(directory / ADVICE_NAME, text + "\n")
+    write_whole(directory / RECOMMENDATION_NAME, text + "\n")
 
 
 Side = dict[int, Metrics]
@@ -238,6 +236,10 @@ def _warnings(
     if recommended.point_id == present.point_id:
         words.append("nothing better was found than the present setting")
         return words
+    if recommended.is_feasible and not present.is_feasible:
+        words.append(
+            f"the present setting does not keep every condition: {'; '.join(_missed(goals, present))}"
+        )
     by_name = {difference.metric: difference for difference in comparison.differences}
     differences = [by_name[goal.metric] for goal in goals.objectives]
     if comparison.method == "single":
@@ -270,8 +272,9 @@ def _edges(found: Found, recommended: Candidate) -> list[str]:
         if dimension.values or dimension.column not in texts:
             continue
         place = dimension.place_of(texts[dimension.column])
-        if texts[dimension.column] != "off" and place is not None and (place < 0.01 or place > 0.89):
+        if place is None or texts[dimension.column] == "off":
+            continue
+        if place < 0.01 or (place > 0.99 and not dimension.off):
             numbers = str(dimension).partition("=")[2]
-            if place < 0.01 or not dimension.off:
-                words.append(f"{dimension.column} lies at an end of its range {numbers}: try a wider --range")
+            words.append(f"{dimension.column} lies at an end of its range {numbers}: try a wider --range")
     return words

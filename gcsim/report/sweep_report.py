@@ -28,6 +28,7 @@ from gcsim.datasets.sweep import SweepPoint, SweepResult
 from gcsim.errors import DatasetError
 from gcsim.report import figures, page, style, words
 from gcsim.report import sweep_extract as extract
+from gcsim.report.recommended import recommendation
 from gcsim.sweep.plan import format_knob
 from gcsim.units import MIB, format_bytes, format_ns
 
@@ -128,7 +129,9 @@ def sweep_page(sweep: SweepResult) -> str:
         + (f", {pending} pending" if pending else "")
     )
     assert points[first].summary is not None
+    best = recommendation(sweep.path, {point.point_id: i for i, point in enumerate(points)})
     sections = [
+        *([] if best is None else [best]),
         page.Section(
             "What if",
             f'Showing <b id="chosen">{page.escape(points[first].label)}</b>. Move a slider, click a point of the chart below or a '

@@ -123,8 +123,17 @@ def test_optimize_prints_the_variables_to_set(home: Path, tmp_path: Path) -> Non
     assert again.exit_code == 0, again.stderr
     assert json.loads(again.stdout) == json.loads((tmp_path / "o" / "recommendation.json").read_text())
     assert gcsim("report", tmp_path / "o", "-o", tmp_path / "o.html").exit_code == 0
+    variables = " ".join(
+        f"{k}={v}" for k, v in json.loads(again.stdout)["recommended"]["environment"].items()
+    )
+    assert "Recommended setting</h2>" in (tmp_path / "o.html").read_text()
+    assert f"<pre>{variables}</pre>" in (tmp_path / "o.html").read_text()
     assert gcsim("compare", tmp_path / "o", tmp_path / "o").exit_code == 0
     assert gcsim("export", tmp_path / "o", tmp_path / "exported").exit_code == 0
+    (tmp_path / "o" / "recommendation.json").write_text("{}")
+    damaged = gcsim("report", tmp_path / "o", "-o", tmp_path / "p.html")
+    assert damaged.exit_code == 1
+    assert "recommendation.json: damaged ('recommended')" in damaged.stderr
 
 
 def test_optimize_says_what_it_cannot_do(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

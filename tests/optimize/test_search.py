@@ -80,7 +80,7 @@ def inline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_result_is_the_same_with_any_number_of_workers(inline: Path, tmp_path: Path) -> None:
-    looked(request("memory_peak_bytes<12MiB"), tmp_path / "found", executor=None, jobs=3)
+    looked(request("memory_peak_bytes<12MiB"), tmp_path / "found", executor=None, jobs=2)
     assert files(tmp_path / "found") == files(inline)
 
 
@@ -170,6 +170,25 @@ def test_where_nothing_is_feasible_it_says_what_came_nearest(tmp_path: Path) -> 
     assert "memory_peak_bytes<1MiB is missed by" in advice.warnings[0]
     peaks = [p.summary["memory_peak_bytes"] for p in gcsim.load(tmp_path / "found").points]
     assert advice.recommended.summary["memory_peak_bytes"] == pytest.approx(min(peaks), rel=0.02)
+
+
+def test_a_present_setting_that_misses_a_condition_is_named(tmp_path: Path) -> None:
+    _, advice = looked(
+        request("memory_peak_bytes<10MiB", over="gogc", budget=6, confirm=0), tmp_path / "found"
+    )
+    assert advice.recommended.is_feasible
+    assert not advice.present.is_feasible
+    assert any(
+        w.startswith("the present setting does not keep every condition: memory") for w in advice.warnings
+    )
+
+
+def test_the_best_at_the_end_of_a_range_is_named(tmp_path: Path) -> None:
+    """Without a condition the least CPU is at the largest GOGC."""
+    _, advice = looked(request(over="gogc", budget=12, confirm=0), tmp_path / "found")
+    assert float(str(advice.recommended.knobs["gogc"])) > 400
+    at_the_end = float(str(advice.recommended.knobs["gogc"])) > 773  # 99 % of the way by ratio
+    assert at_the_end == any("at an end of its range 25..800" in w for w in advice.warnings)
 
 
 def test_of_several_objectives_the_front_has_both_and_the_middle_is_recommended(tmp_path: Path) -> None:

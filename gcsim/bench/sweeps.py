@@ -71,9 +71,13 @@ class SweepCase:
     quick_seconds: float = 0.0
     target_s: float | None = None
 
-    def plan(self, *, quick: bool) -> SweepPlan:
-        """Points that differ in GOGC (cache-service), or in what each request computes (tiny runs)."""
-        count = self.quick_points if quick else self.points
+    def plan(self, *, quick: bool, points: int | None = None) -> SweepPlan:
+        """Points that differ in GOGC (cache-service), or in what each request computes (tiny runs).
+
+        Args:
+            points: instead of the case's own number.
+        """
+        count = points or (self.quick_points if quick else self.points)
         if not self.seconds:
             values = ",".join(f"{100_000 + n}" for n in range(count))
             return plan_sweep(parse_spec(TINY), parse_axes([f"requests[0].steps[0].cpu={values}"]))
@@ -139,10 +143,10 @@ class SweepMeasurement:
         }  # fmt: skip
 
 
-def measure(name: str, *, quick: bool) -> SweepMeasurement:
+def measure(name: str, *, quick: bool, points: int | None = None) -> SweepMeasurement:
     """Run the sweep of this name in a directory that is thrown away."""
     case = BY_NAME[name]
-    plan = case.plan(quick=quick)
+    plan = case.plan(quick=quick, points=points)
     count = len(plan.points)
     finished_s: list[float] = []
     memory: list[int] = []
@@ -203,13 +207,14 @@ def select_sweeps(only: Sequence[str]) -> list[SweepCase]:
     return [case for case in SWEEP_CASES if not only or case.name in only or case.kind in only]
 
 
-def run_sweep_case(case: SweepCase, *, quick: bool = False) -> SweepMeasurement:
-    """Measure a case in a process of its own.
+def run_sweep_case(case: SweepCase, *, quick: bool = False, points: int | None = None) -> SweepMeasurement:
+    """Measure a case in a process of its own; with `points` instead of its own number of them.
 
     Raises:
         RunError: the process failed; its last line of standard error says how.
     """
     command = [sys.executable, "-m", "gcsim.bench.sweeps", case.name, *(["--quick"] if quick else [])]
+    command += [] if points is None else ["--points", str(points)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -223,8 +228,9 @@ def main(arguments: list[str] | None = None, write: Callable[[str], None] = prin
     parser = argparse.ArgumentParser(prog="python -m gcsim.bench.sweeps", description=__doc__)
     parser.add_argument("name", choices=list(BY_NAME))
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--points", type=int)
     given = parser.parse_args(arguments)
-    write(json.dumps(asdict(measure(given.name, quick=given.quick))))
+    write(json.dumps(asdict(measure(given.name, quick=given.quick, points=given.points))))
 
 
 if __name__ == "__main__":

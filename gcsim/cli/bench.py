@@ -47,21 +47,28 @@ _SWEEP_TITLES = {
     f" {', '.join(dict.fromkeys(case.kind for case in SWEEP_CASES))}). Repeatable.",
 )
 @click.option(
+    "--points",
+    type=click.IntRange(2, 100_000),
+    help="With --suite sweep: points of each case instead of its own number.",
+)
+@click.option(
     "--output",
     type=click.Choice(["table", "json"]),
     default="table",
     show_default=True,
     help="Form of the result on stdout.",
 )
-def command(suite: str, quick: bool, only: tuple[str, ...], output: str) -> None:
+def command(suite: str, quick: bool, only: tuple[str, ...], points: int | None, output: str) -> None:
     """Measure how fast simulations are, how their cost grows, and how much memory they take.
 
     Each case runs in a fresh process, together with bare SimPy, and is recorded as `gcsim run` does. With --suite sweep:
     how sweeps scale with workers, what each layer adds per point, and the coordinator's memory over many points.
     """
     if suite == "sweep":
-        _sweeps(quick, only, output)
+        _sweeps(quick, only, points, output)
         return
+    if points is not None:
+        raise click.UsageError("--points goes with --suite sweep")
     try:
         cases = select(only, quick=quick)
     except KeyError as error:
@@ -83,7 +90,7 @@ def command(suite: str, quick: bool, only: tuple[str, ...], output: str) -> None
         console.print(_bare_line(measured), markup=False)
 
 
-def _sweeps(quick: bool, only: tuple[str, ...], output: str) -> None:
+def _sweeps(quick: bool, only: tuple[str, ...], points: int | None, output: str) -> None:
     try:
         cases = select_sweeps(only)
     except KeyError as error:
@@ -94,7 +101,7 @@ def _sweeps(quick: bool, only: tuple[str, ...], output: str) -> None:
     measured = []
     for case in cases:
         click.echo(f"{case.name}: {case.what}", err=True)
-        measured.append(run_sweep_case(case, quick=quick))
+        measured.append(run_sweep_case(case, quick=quick, points=points))
     if output == "json":
         click.echo(json.dumps([m.as_dict() for m in measured], indent=2, allow_nan=False))
         return

@@ -121,10 +121,14 @@ def run_replications(
     *,
     progress: Callable[[int, Progress], None] | None = None,
     replace: bool = False,
+    accumulator: Callable[[int], SummaryAccumulator] = lambda _: SummaryAccumulator(),
 ) -> Result:
     """Simulate all replications of a spec into `out_dir`: a run directory each, and a combined summary.
 
     They differ in the seed alone; the first has the spec's.  The directory appears when all are done.
+
+    Args:
+        accumulator: makes a fresh one for each, for who wants to look at figures while runs go on.
     """
     refuse_taken(out_dir, replace=replace)
     out_dir.parent.mkdir(parents=True, exist_ok=True)
@@ -139,6 +143,7 @@ def run_replications(
                     one,
                     staging / run_id(one, profile.content, ENGINE_VERSION),
                     progress=(lambda p, number=number: progress(number, p)) if progress else None,  # type: ignore[misc]
+                    accumulator=accumulator(number),
                 )
             )
         identity = identify(spec, profile)

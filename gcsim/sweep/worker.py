@@ -19,7 +19,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -115,13 +115,29 @@ def _simulate(job: dict[str, Any], channel: _Channel) -> None:
         data["machine"]["profile"] = job["profile_path"]
     spec = spec_from_dict(data)
     out = Path(job["out_dir"])
-    if spec.run.replications == 1:
+    accumulator = SummaryAccumulator()
+    done: list[dict[str, Any]] = []
+
+    def fresh(number: int) -> SummaryAccumulator:
+        nonlocal accumulator
+        if number:
+            done.append(accumulator.partial())
         accumulator = SummaryAccumulator()
-        report = _reporter(channel, 1, accumulator.partial)
+        return accumulator
+
+    if spec.run.replications == 1:
+        report = _reporter(channel, 1, lambda: accumulator.partial())
         run_spec(spec, out, progress=lambda at: report(0, at), accumulator=accumulator)
     else:
-        # Figures of one replication among several would jump about.
-        run_replications(spec, out, progress=_reporter(channel, spec.run.replications, dict))
+        # Of the replications that are done: figures of the one that is going on would jump about.
+        report = _reporter(channel, spec.run.replications, lambda: _means(done))
+        run_replications(spec, out, progress=report, accumulator=fresh)
+
+
+def _means(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means of what every one of them has a figure of."""
+    common = [name for name in rows[0] if all(row.get(name) is not None for row in rows)] if rows else []
+    return {name: sum(row[name] for row in rows) / len(rows) for name in common}
 
 
 def _reporter(

@@ -123,7 +123,7 @@ def test_the_sweep_suite_says_what_a_layer_adds(monkeypatch: pytest.MonkeyPatch)
         assert len(row["memory_bytes"]) == 10
         assert 0 < row["per_point_s"] < row["wall_s"]
     found = {row["name"]: SweepMeasurement(**{f: row[f] for f in SweepMeasurement.__slots__}) for row in rows}
-    monkeypatch.setattr("gcsim.cli.bench.run_sweep_case", lambda case, quick: found[case.name])
+    monkeypatch.setattr("gcsim.cli.bench.run_sweep_case", lambda case, quick, points: found[case.name])
     table = CliRunner().invoke(cli, words).stdout.splitlines()
     assert table[0].startswith("Cost of a point")
     assert [line.split()[:2] for line in table[2:] if line] == [["simulate", "10"], ["dataset", "10"]]
@@ -133,4 +133,6 @@ def test_every_sweep_case_has_as_many_points_as_it_says() -> None:
     for case in SWEEP_CASES:
         assert len(case.plan(quick=True).points) == case.quick_points
     assert len(BY_NAME["promise"].plan(quick=False).points) == 100
+    assert len(BY_NAME["promise"].plan(quick=False, points=7).points) == 7
     assert CliRunner().invoke(cli, ["bench", "--suite", "sweep", "--only", "rate"]).exit_code == 2
+    assert CliRunner().invoke(cli, ["bench", "--points", "3"]).exit_code == 2

@@ -11,6 +11,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -393,9 +394,9 @@ class _Trials:
         return replace(plan, layout="optimize")
 
     def _begin(self, plan: SweepPlan) -> None:
-        asked = (
-            json.dumps({"format": "gcsim", **self._request.to_dict()}, indent=1, ensure_ascii=False) + "\n"
-        )
+        # The optimiser's version too: another one may ask other questions.
+        body = {"format": "gcsim", "optuna": version("optuna"), **self._request.to_dict()}
+        asked = json.dumps(body, indent=1, ensure_ascii=False) + "\n"
         path = self._directory / ASKED_NAME
         if self._resume and path.is_file():
             if path.read_text(encoding="utf-8") != asked:

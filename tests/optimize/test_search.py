@@ -164,7 +164,7 @@ def test_it_is_as_good_as_a_grid_of_many_more_runs(tmp_path: Path) -> None:
 
 
 def test_where_nothing_is_feasible_it_says_what_came_nearest(tmp_path: Path) -> None:
-    _, advice = looked(request("memory_peak_bytes<1MiB", over="gogc", budget=6), tmp_path / "found")
+    _, advice = looked(request("memory_peak_bytes<1MiB", over="gogc", budget=5, confirm=0), tmp_path / "found")
     assert not advice.recommended.is_feasible
     assert advice.warnings[0].startswith("no setting keeps every condition; gogc=")
     assert "memory_peak_bytes<1MiB is missed by" in advice.warnings[0]
@@ -185,14 +185,14 @@ def test_a_present_setting_that_misses_a_condition_is_named(tmp_path: Path) -> N
 
 def test_the_best_at_the_end_of_a_range_is_named(tmp_path: Path) -> None:
     """Without a condition the least CPU is at the largest GOGC."""
-    _, advice = looked(request(over="gogc", budget=12, confirm=0), tmp_path / "found")
+    _, advice = looked(request(over="gogc", budget=8, confirm=0), tmp_path / "found")
     assert float(str(advice.recommended.knobs["gogc"])) > 400
     at_the_end = float(str(advice.recommended.knobs["gogc"])) > 773  # 99 % of the way by ratio
     assert at_the_end == any("at an end of its range 25..800" in w for w in advice.warnings)
 
 
 def test_of_several_objectives_the_front_has_both_and_the_middle_is_recommended(tmp_path: Path) -> None:
-    asked = request(minimize=("gc_cpu_frac", "memory_peak_bytes"), over="gogc", budget=12, confirm=0)
+    asked = request(minimize=("gc_cpu_frac", "memory_peak_bytes"), over="gogc", budget=9, confirm=0)
     _, advice = looked(asked, tmp_path / "found")
     values = [[c.summary[name] for name in advice.goals.metrics] for c in advice.front]
     assert len(values) >= 4
@@ -230,7 +230,7 @@ class Failing(InlineExecutor):
 
 
 def test_settings_that_fail_are_told_to_the_optimiser_and_kept_as_rows(tmp_path: Path) -> None:
-    found, advice = looked(request(over="gogc", budget=12, confirm=1), tmp_path / "found", executor=Failing)
+    found, advice = looked(request(over="gogc", budget=9, confirm=0), tmp_path / "found", executor=Failing)
     failed = [point for point in found.sweep.points if point.failures]
     assert advice.failed == len(failed) == len(list((tmp_path / "found" / FAILED_DIR).iterdir()))
     assert 1 <= len(failed) <= 6

@@ -164,7 +164,9 @@ def test_it_is_as_good_as_a_grid_of_many_more_runs(tmp_path: Path) -> None:
 
 
 def test_where_nothing_is_feasible_it_says_what_came_nearest(tmp_path: Path) -> None:
-    _, advice = looked(request("memory_peak_bytes<1MiB", over="gogc", budget=5, confirm=0), tmp_path / "found")
+    _, advice = looked(
+        request("memory_peak_bytes<1MiB", over="gogc", budget=5, confirm=0), tmp_path / "found"
+    )
     assert not advice.recommended.is_feasible
     assert advice.warnings[0].startswith("no setting keeps every condition; gogc=")
     assert "memory_peak_bytes<1MiB is missed by" in advice.warnings[0]

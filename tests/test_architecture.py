@@ -19,7 +19,7 @@ ORDER = (
     {"datasets"},
     {"interop"},
     {"sweep"},
-    {"fit", "report", "lessons", "bench"},
+    {"fit", "report", "lessons", "bench", "optimize"},
     {"api"},
     {"service", "client"},
     {"cli"},
@@ -37,6 +37,8 @@ ONLY_IN = {
     "prometheus_client": {"service"},
     "click": {"cli"},
     "rich": {"cli"},
+    "optuna": {"optimize"},
+    "distributed": {"sweep"},
 }
 
 # What a simulation computes depends on its spec and seed alone.

@@ -11,7 +11,9 @@ from rich.table import Table
 
 from gcsim.bench.cases import CASES, MEMORY_LIMIT_MIB, select
 from gcsim.bench.suite import Measurement, run_case
+from gcsim.bench.sweeps import SWEEP_CASES, SweepMeasurement, run_sweep_case, select_sweeps
 from gcsim.cli.output import stdout_console
+from gcsim.units import MIB
 
 _TITLES = {
     "programs": "Programs",
@@ -21,14 +23,33 @@ _TITLES = {
     "sim_time": "Cost against simulated seconds: cache-service, 2 P",
 }
 
+_SWEEP_TITLES = {
+    "scaling": "Sweeps of cache-service; CPU x: CPU time over that of one worker (1 where cores are free)",
+    "overhead": "Cost of a point that hardly simulates: each row adds a layer to the one before (dask: to dataset)",
+    "memory": "Memory of the coordinator over a sweep of tiny runs",
+}
+
 
 @click.command("bench")
+@click.option(
+    "--suite",
+    type=click.Choice(["engine", "sweep"]),
+    default="engine",
+    show_default=True,
+    help="What is measured: single simulations, or sweeps of many.",
+)
 @click.option("--quick", is_flag=True, help="Fewer rows and short runs: seconds instead of minutes.")
 @click.option(
     "--only",
     multiple=True,
     metavar="NAME",
-    help=f"Measure this case or table only ({', '.join(dict.fromkeys(case.table for case in CASES))}). Repeatable.",
+    help=f"Measure this case or table only ({', '.join(dict.fromkeys(case.table for case in CASES))}; of sweeps"
+    f" {', '.join(dict.fromkeys(case.kind for case in SWEEP_CASES))}). Repeatable.",
+)
+@click.option(
+    "--points",
+    type=click.IntRange(2, 100_000),
+    help="With --suite sweep: points of each case instead of its own number.",
 )
 @click.option(
     "--output",
@@ -37,11 +58,17 @@ _TITLES = {
     show_default=True,
     help="Form of the result on stdout.",
 )
-def command(quick: bool, only: tuple[str, ...], output: str) -> None:
+def command(suite: str, quick: bool, only: tuple[str, ...], points: int | None, output: str) -> None:
     """Measure how fast simulations are, how their cost grows, and how much memory they take.
 
-    Each case runs in a fresh process, together with bare SimPy, and is recorded as `gcsim run` does.
+    Each case runs in a fresh process, together with bare SimPy, and is recorded as `gcsim run` does. With --suite sweep:
+    how sweeps scale with workers, what each layer adds per point, and the coordinator's memory over many points.
     """
+    if suite == "sweep":
+        _sweeps(quick, only, points, output)
+        return
+    if points is not None:
+        raise click.UsageError("--points goes with --suite sweep")
     try:
         cases = select(only, quick=quick)
     except KeyError as error:
@@ -61,6 +88,87 @@ def command(quick: bool, only: tuple[str, ...], output: str) -> None:
             console.print(_table(_TITLES[name], list(rows)))
             console.print()
         console.print(_bare_line(measured), markup=False)
+
+
+def _sweeps(quick: bool, only: tuple[str, ...], points: int | None, output: str) -> None:
+    try:
+        cases = select_sweeps(only)
+    except KeyError as error:
+        names = ", ".join(case.name for case in SWEEP_CASES)
+        raise click.BadParameter(
+            f"{error.args[0]!r} is no table and no case of sweeps; cases are {names}", param_hint="--only"
+        ) from error
+    measured = []
+    for case in cases:
+        click.echo(f"{case.name}: {case.what}", err=True)
+        measured.append(run_sweep_case(case, quick=quick, points=points))
+    if output == "json":
+        click.echo(json.dumps([m.as_dict() for m in measured], indent=2, allow_nan=False))
+        return
+    console = stdout_console()
+    tables = {"scaling": _scaling, "overhead": _overhead, "memory": _memory}
+    for kind, rows in groupby(measured, key=lambda m: m.case.kind):
+        console.print(_SWEEP_TITLES[kind], style="bold", markup=False)
+        console.print(tables[kind](list(rows)))
+        console.print()
+
+
+def _sweep_table(rows: Sequence[SweepMeasurement], columns: dict[str, list[str]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("case", no_wrap=True)
+    for heading in ("points", *columns):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for m, cells in zip(rows, zip(*columns.values(), strict=True), strict=True):
+        table.add_row(m.name, f"{m.points:,}", *cells)
+    return table
+
+
+def _scaling(rows: Sequence[SweepMeasurement]) -> Table:
+    alone = next((m for m in rows if m.name == "workers-1"), None)
+    scaled = [m if alone is not None and m.points == alone.points else None for m in rows]
+    return _sweep_table(
+        rows,
+        {
+            "workers": [f"{m.case.workers}" for m in rows],
+            "wall s": [_figure(m.wall_s) for m in rows],
+            "target s": ["-" if m.case.target_s is None else f"{m.case.target_s:g}" for m in rows],
+            "CPU s": [_figure(m.cpu_s) for m in rows],
+            "CPUs busy": [f"{m.cpu_s / m.wall_s:.2f}" for m in rows],
+            "speed-up": [
+                "-" if m is None or alone is None else f"{alone.wall_s / m.wall_s:.2f}" for m in scaled
+            ],
+            "CPU x": ["-" if m is None or alone is None else f"{m.cpu_s / alone.cpu_s:.2f}" for m in scaled],
+        },
+    )
+
+
+def _overhead(rows: Sequence[SweepMeasurement]) -> Table:
+    return _sweep_table(
+        rows,
+        {
+            "wall ms/point": [_figure(1e3 * m.per_point_s) for m in rows],
+            "coordinator CPU ms/point": [_figure(1e3 * m.coordinator_cpu_per_point_s) for m in rows],
+            "CPU s": [_figure(m.cpu_s) for m in rows],
+            "what": [m.case.what for m in rows],
+        },
+    )
+
+
+def _memory(rows: Sequence[SweepMeasurement]) -> Table:
+    def mib(bytes_: int) -> str:
+        return f"{bytes_ / MIB:.0f}"
+
+    return _sweep_table(
+        rows,
+        {
+            "MiB at 10 %": [mib(m.memory_bytes[0]) for m in rows],
+            "at 50 %": [mib(m.memory_bytes[len(m.memory_bytes) // 2]) for m in rows],
+            "at 100 %": [mib(m.memory_bytes[-1]) for m in rows],
+            "peak, with tables": [mib(m.peak_memory_bytes) for m in rows],
+            "wall s": [_figure(m.wall_s) for m in rows],
+            "wall ms/point": [_figure(1e3 * m.per_point_s) for m in rows],
+        },
+    )
 
 
 def _table(title: str, rows: Sequence[Measurement]) -> Table:

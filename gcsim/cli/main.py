@@ -39,6 +39,7 @@ COMMANDS = {
     "prune": "gcsim.cli.prune",
     "db": "gcsim.cli.db",
     "sweep": "gcsim.cli.sweep",
+    "optimize": "gcsim.cli.optimize",
     "report": "gcsim.cli.report",
     "compare": "gcsim.cli.compare",
     "export": "gcsim.cli.export",
@@ -71,7 +72,7 @@ class _Group(click.Group):
         except GcsimError as error:
             click.echo(f"Error: {error}", err=True)
             # By its name: importing the client, and grpc with it, would slow every command down.
-            unreachable = type(error).__name__ == "ServerUnreachableError"
+            unreachable = type(error).__name__ in ("ServerUnreachableError", "ClusterUnreachableError")
             ctx.exit(exit_codes.SERVER_UNREACHABLE if unreachable else exit_codes.RUN_FAILED)
         except KeyboardInterrupt:
             click.echo("Interrupted; nothing half-written is left behind.", err=True)

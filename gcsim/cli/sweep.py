@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import signal
 import sys
@@ -20,16 +21,34 @@ from gcsim.cli import exit_codes
 from gcsim.cli.output import format_value, stderr_console, stdout_console
 from gcsim.cli.remote import connect, optional_server_options
 from gcsim.datasets.metrics import METRIC_BY_NAME
+from gcsim.datasets.stopping import parse_stop_rule
 from gcsim.datasets.sweep import SweepResult, points_table
 from gcsim.datasets.thresholds import evaluate_thresholds
 from gcsim.errors import DatasetError
 from gcsim.spec.load import load_spec
 from gcsim.spec.overrides import apply_overrides
 from gcsim.sweep.axes import parse_axes, read_points_csv
-from gcsim.sweep.execute import SweepInterrupted, SweepProgress, run_sweep
+from gcsim.sweep.execute import SweepInterrupted, SweepProgress, cpus, run_sweep
+from gcsim.sweep.executor import Executor
 from gcsim.sweep.plan import Layout, format_knob, plan_sweep
 
+_MOST_REPLICATIONS = 10_000
 _SHOWN = ("num_gc", "memory_peak_bytes", "gc_cpu_frac", "throughput_rps", "latency_ns_p50", "latency_ns_p99")
+
+
+def replications_range(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> tuple[int, int] | None:
+    """``5`` -> (5, 5), ``3..20`` -> (3, 20)."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"\s*([0-9]{1,5})\s*(?:\.\.\s*([0-9]{1,5})\s*)?", value)
+    least, most = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not 1 <= least <= most <= _MOST_REPLICATIONS:
+        raise click.BadParameter(
+            f"{value!r} is neither a number nor a range such as 3..20 (at most {_MOST_REPLICATIONS:,})"
+        )
+    return least, most
 
 
 @click.command("sweep")
@@ -68,8 +87,17 @@ _SHOWN = ("num_gc", "memory_peak_bytes", "gc_cpu_frac", "throughput_rps", "laten
 )
 @click.option(
     "--replications",
-    type=click.IntRange(1, 10_000),
-    help="Runs per point, the same seeds at every point. [default: the spec's]",
+    metavar="N|FIRST..LAST",
+    callback=replications_range,
+    help="Runs per point, the same seeds at every point; a range with --until-ci. [default: the spec's]",
+)
+@click.option(
+    "--until-ci",
+    "until",
+    multiple=True,
+    metavar="METRIC<N%",
+    help="Stop the replications of a point when half the 95 % interval of the metric is below N % of its mean, such as"
+    " --replications 3..20 --until-ci 'latency_ns_p99<2%'. Repeatable: all have to be.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of the sweep instead of the spec's.")
 @click.option(
@@ -95,6 +123,12 @@ _SHOWN = ("num_gc", "memory_peak_bytes", "gc_cpu_frac", "throughput_rps", "laten
 )
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Worker processes. [default: one per CPU]")
 @click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="Simulate on the Dask cluster of this scheduler, such as tcp://10.0.0.1:8786, or on a `local` one of --jobs"
+    " workers (pip install 'gcsim[dask]').",
+)
+@click.option(
     "--output",
     type=click.Choice(["table", "json", "csv"]),
     default="table",
@@ -111,11 +145,13 @@ def command(
     points_csv: Path | None,
     samples: int | None,
     overrides: tuple[str, ...],
-    replications: int | None,
+    replications: tuple[int, int] | None,
+    until: tuple[str, ...],
     seed: int | None,
     out: Path | None,
     resume: bool,
     jobs: int | None,
+    dask: str | None,
     output: str,
     detach: bool,
     labels: tuple[str, ...],
@@ -130,21 +166,44 @@ def command(
         raise click.UsageError("--zip and --latin-hypercube exclude each other")
     if access["server"] is None and (detach or labels):
         raise click.UsageError("--detach and --label go with --server")
-    if access["server"] is not None and jobs is not None:
-        raise click.UsageError("--jobs and --server exclude each other: the server has its own workers")
+    if access["server"] is not None:
+        for option, value in (("--jobs", jobs), ("--dask", dask), ("--until-ci", until or None)):
+            if value is not None:
+                raise click.UsageError(f"{option} and --server exclude each other: the server has its own workers")
+    if until and replications is None:
+        raise click.UsageError("--until-ci needs a range to stop in, such as --replications 3..20")
+    if replications is not None and replications[0] < replications[1] and not until:
+        raise click.UsageError("--replications FIRST..LAST needs --until-ci METRIC<N% to say when to stop")
+    least, most = replications or (1, 1)
+    runs_per_point = None if replications is None else most
     base, parsed = apply_overrides(load_spec(spec), overrides), parse_axes(axes)
     layout: Layout = "latin-hypercube" if samples is not None else "zip" if zipped else "grid"
     rows = [] if points_csv is None else read_points_csv(points_csv)
     plan = plan_sweep(
-        base, parsed, layout=layout, rows=rows, samples=samples, replications=replications, seed=seed
+        base,
+        parsed,
+        layout=layout,
+        rows=rows,
+        samples=samples,
+        replications=runs_per_point,
+        seed=seed,
+        until=parse_stop_rule(until, least=least, most=most) if until else None,
     )
     directory = out or Path("sweeps") / plan.sweep_id
     stop = threading.Event()
     submitted = ""
     try:
         if access["server"] is None:
-            with _stop_on_ctrl_c(stop), _progress() as progress:
-                result = run_sweep(plan, directory, jobs=jobs, resume=resume, progress=progress, stop=stop)
+            with stop_on_ctrl_c(stop), sweep_progress() as progress:
+                result = run_sweep(
+                    plan,
+                    directory,
+                    jobs=jobs,
+                    resume=resume,
+                    executor=executor_on(dask, jobs),
+                    progress=progress,
+                    stop=stop,
+                )
         else:
             if not resume and not detach and directory.is_dir() and any(directory.iterdir()):
                 # Before the server has begun what could not be kept.
@@ -156,7 +215,7 @@ def command(
                     layout=layout,
                     points=rows,
                     samples=samples,
-                    replications=replications,
+                    replications=runs_per_point,
                     seed=seed,
                     labels=dict(label.partition("=")[::2] for label in labels),
                 )
@@ -165,7 +224,7 @@ def command(
                     click.echo(submitted)
                     return
                 click.echo(submitted, err=True)
-                with _stop_on_ctrl_c(stop), _progress() as progress:
+                with stop_on_ctrl_c(stop), sweep_progress() as progress:
                     result = sweep.result(directory, resume=resume, progress=progress, stop=stop)
     except DatasetError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
@@ -185,6 +244,16 @@ def command(
         ctx.exit(exit_codes.PARTIAL)
     if missed:
         ctx.exit(exit_codes.THRESHOLD_FAILED)
+
+
+def executor_on(dask: str | None, jobs: int | None) -> Callable[[Path], Executor] | None:
+    """What makes the executor of a Dask cluster; None: the one of this machine."""
+    if dask is None:
+        return None
+    # Here, not above: Dask is an extra.
+    from gcsim.sweep.dask_executor import DaskExecutor
+
+    return lambda directory: DaskExecutor(directory, address=dask, jobs=jobs or cpus())
 
 
 def _check_thresholds(result: SweepResult) -> int:
@@ -216,7 +285,8 @@ def _print(result: SweepResult, output: str) -> None:
     table = Table(box=None, pad_edge=False)
     for name in result.knobs:
         table.add_column(name, justify="right", no_wrap=True)
-    for name in _SHOWN:
+    stops = result.description.until is not None
+    for name in (*_SHOWN, *(["runs"] if stops else [])):
         table.add_column(name, justify="right")
     for point in result.points:
         knobs = [format_knob(name, value) for name, value in point.knobs.items()]
@@ -230,12 +300,15 @@ def _print(result: SweepResult, output: str) -> None:
             low = point.summary[f"{name}_ci95_low"]
             spread = f" ±{100 * (mean - low) / mean:.0f}%" if low is not None and mean else ""
             cells.append(format_value(metric, mean) + spread)
+        if stops:
+            wide = "" if result.is_narrow(point) else " (too few)"
+            cells.append(f"{len(point.runs)}{wide}")
         table.add_row(*knobs, *cells)
     stdout_console().print(table)
 
 
 @contextmanager
-def _stop_on_ctrl_c(stop: threading.Event) -> Iterator[None]:
+def stop_on_ctrl_c(stop: threading.Event) -> Iterator[None]:
     """The first Ctrl-C asks to stop, the second one stops."""
 
     def asked(number: int, frame: FrameType | None) -> None:
@@ -255,7 +328,7 @@ def _stop_on_ctrl_c(stop: threading.Event) -> Iterator[None]:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[SweepProgress], None] | None]:
+def sweep_progress() -> Iterator[Callable[[SweepProgress], None] | None]:
     """A bar on stderr where it is a terminal; otherwise a line for every tenth of the runs."""
     if not sys.stderr.isatty():
         told = -1

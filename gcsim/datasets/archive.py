@@ -7,6 +7,7 @@ any part of it can be read from any offset.  Each file is compared with its SHA-
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
 import tarfile
 import tempfile
@@ -120,8 +121,8 @@ class Archive:
         self._verified.add(member.name)
 
 
-def unpack(archive: Path, target: Path) -> None:
-    """Unpack an archive to a new directory, which appears when it is whole and every file has been checked.
+def unpack(archive: Path | bytes, target: Path) -> None:
+    """Unpack an archive, a file or its content, to a new directory, which appears when it is whole and every file has been checked.
 
     Raises:
         DatasetError: no archive of a dataset, damaged, or the directory is there.
@@ -131,7 +132,8 @@ def unpack(archive: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:
-        with tarfile.open(archive, "r:") as tar:
+        content = io.BytesIO(archive) if isinstance(archive, bytes) else None
+        with tarfile.open(None if content else archive, "r:", fileobj=content) as tar:
             for info in tar:
                 # The "data" filter refuses links, devices and paths that lead outside.
                 tar.extract(info, staging, filter="data")
@@ -139,7 +141,8 @@ def unpack(archive: Path, target: Path) -> None:
         staging.chmod(0o755)
         staging.rename(target)
     except (tarfile.TarError, OSError) as error:
-        raise DatasetError(f"{archive}: cannot be unpacked to {target} ({error})") from error
+        shown = "archive" if isinstance(archive, bytes) else archive
+        raise DatasetError(f"{shown}: cannot be unpacked to {target} ({error})") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

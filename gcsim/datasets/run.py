@@ -80,6 +80,7 @@ def run_spec(
     knobs: Mapping[str, Knob] | None = None,
     replace: bool = False,
     accumulator: SummaryAccumulator | None = None,
+    profile: MachineProfile | None = None,
 ) -> Result:
     """Simulate one run of a spec into `out_dir`; its number of replications is left out of account.
 
@@ -88,6 +89,7 @@ def run_spec(
         knobs: swept knobs, written as columns of every table.
         replace: a run that is there already is replaced, once this one is complete.
         accumulator: a fresh one, for who wants to look at its `partial` figures while the run goes on.
+        profile: what the spec's profile is, where its file is on another machine.
     Raises:
         RunError, InvariantError: the simulation could not finish; nothing is left behind.
         DatasetError: the directory is taken, or writing failed.
@@ -96,7 +98,8 @@ def run_spec(
     from gcsim.runtime import gomaxprocs_of, simulate
 
     spec = _with_run(spec, replications=1, **({} if seed is None else {"seed": seed}))
-    profile = load_profile(spec.machine.profile, spec.runtime.go)
+    if profile is None:
+        profile = load_profile(spec.machine.profile, spec.runtime.go)
     identity = identify(spec, profile)
     if accumulator is None:
         accumulator = SummaryAccumulator()
@@ -118,10 +121,14 @@ def run_replications(
     *,
     progress: Callable[[int, Progress], None] | None = None,
     replace: bool = False,
+    accumulator: Callable[[int], SummaryAccumulator] = lambda _: SummaryAccumulator(),
 ) -> Result:
     """Simulate all replications of a spec into `out_dir`: a run directory each, and a combined summary.
 
     They differ in the seed alone; the first has the spec's.  The directory appears when all are done.
+
+    Args:
+        accumulator: makes a fresh one for each, for who wants to look at figures while runs go on.
     """
     refuse_taken(out_dir, replace=replace)
     out_dir.parent.mkdir(parents=True, exist_ok=True)
@@ -136,6 +143,7 @@ def run_replications(
                     one,
                     staging / run_id(one, profile.content, ENGINE_VERSION),
                     progress=(lambda p, number=number: progress(number, p)) if progress else None,  # type: ignore[misc]
+                    accumulator=accumulator(number),
                 )
             )
         identity = identify(spec, profile)

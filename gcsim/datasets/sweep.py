@@ -6,7 +6,8 @@
     runs.parquet         when all is done: a row per run, those that failed too
     points.parquet       when all is done: a row per point, means and intervals over its replications
 
-A run that is in neither is pending.  Knobs are added to the tables as real columns when they are read or exported, so
+A run that is in neither is pending.  A sweep that stops a point's replications early (`gcsim.datasets.stopping`) plans the
+most that it may take; which of them count follows from the runs that are there.  Knobs are added to the tables as real columns when they are read or exported, so
 a run directory depends on its own spec alone and two sweeps that share a point have the same bytes for it.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +27,7 @@ from gcsim.datasets.manifest import FORMAT
 from gcsim.datasets.metrics import METRICS
 from gcsim.datasets.reader import Result, load
 from gcsim.datasets.schema import RUN_ID, SCHEMA_VERSION, TABLES, Column, Knob, check_schema_version
+from gcsim.datasets.stopping import StopRule
 from gcsim.datasets.summary import Metrics, combine
 from gcsim.datasets.table import Constants, Table, Tables
 from gcsim.errors import DatasetError
@@ -33,6 +35,8 @@ from gcsim.errors import DatasetError
 SWEEP_NAME = "sweep.json"
 RUNS_DIR = "datasets"
 FAILED_DIR = "failed"
+RECOMMENDATION_NAME = "recommendation.json"
+"""What a search over settings came to, where the sweep is one (`gcsim.optimize`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +65,15 @@ class SweepDescription:
     """The spec before any knob is set."""
     points: tuple[PlannedPoint, ...]
     schema_version: str = SCHEMA_VERSION
+    until: StopRule | None = None
+    """When a point has enough replications; None: all that are planned."""
 
     def to_json(self) -> str:
         """One line per point, so that two sweeps can be compared by eye."""
         body = asdict(self)
         points = [json.dumps(point, ensure_ascii=False) for point in body.pop("points")]
+        if self.until is None:
+            del body["until"]
         head = json.dumps({"format": FORMAT, "kind": "sweep", **body}, indent=1, ensure_ascii=False)
         return f'{head[:-2]},\n "points": [\n  ' + ",\n  ".join(points) + "\n ]\n}\n"
 
@@ -85,10 +93,11 @@ class SweepDescription:
             raise DatasetError(f"{path}: written by another program, not by gcsim")
         check_schema_version(str(body.get("schema_version")), where=str(path))
         try:
+            until = body.pop("until", None)
             points = tuple(
                 PlannedPoint(**(point | {"run_ids": tuple(point["run_ids"])})) for point in body.pop("points")
             )
-            return cls(points=points, **body)
+            return cls(points=points, until=None if until is None else StopRule.from_dict(until), **body)
         except (KeyError, TypeError) as err:
             raise DatasetError(f"{path}: damaged, a field is missing or wrong ({err})") from err
 
@@ -194,19 +203,44 @@ class SweepResult:
 
     def __init__(self, path: Path, description: SweepDescription) -> None:
         self.path = path
-        self.description = description
         self.failures: dict[str, Failure] = {}
         self.runs: dict[str, Result] = {}
         """Run id -> its `Result`, in order of the plan."""
-        for point in description.points:
-            for name in point.run_ids:
-                if (path / RUNS_DIR / name).is_dir():
-                    self.runs[name] = load(path / RUNS_DIR / name)
-                elif (path / FAILED_DIR / f"{name}.json").is_file():
-                    self.failures[name] = Failure.read(path / FAILED_DIR / f"{name}.json")
-        self.points = tuple(SweepPoint(p, self.runs, self.failures) for p in description.points)
+        points = [
+            replace(point, run_ids=self._open(point, description.until)) for point in description.points
+        ]
+        self.description = replace(description, points=tuple(points))
+        """What was planned; of each point the replications that count."""
+        self.points = tuple(SweepPoint(p, self.runs, self.failures) for p in self.description.points)
         self.knobs = knob_columns(description.points, description.columns)
         self.tables = Tables(self._tables())
+
+    def _open(self, point: PlannedPoint, until: StopRule | None) -> tuple[str, ...]:
+        """Open the runs of a point, up to where its replications are stopped; the ids of those that count."""
+        looks = (len(point.run_ids),) if until is None else until.looks
+        first = 0
+        for look in looks:
+            for name in point.run_ids[first:look]:
+                if (self.path / RUNS_DIR / name).is_dir():
+                    self.runs[name] = load(self.path / RUNS_DIR / name)
+                elif (self.path / FAILED_DIR / f"{name}.json").is_file():
+                    self.failures[name] = Failure.read(self.path / FAILED_DIR / f"{name}.json")
+            names = point.run_ids[:look]
+            # With a failed run the point is not what it should be, and more of the same does not mend it.
+            if until is None or not all(name in self.runs for name in names) or self._is_enough(names, until):
+                return names
+            first = look
+        return point.run_ids
+
+    def _is_enough(self, names: Sequence[str], until: StopRule) -> bool:
+        return until.is_met([self.runs[name].summary for name in names])
+
+    def is_narrow(self, point: SweepPoint) -> bool | None:
+        """Whether a point's intervals are as narrow as was asked; None: nothing was asked, or that is not known yet."""
+        until = self.description.until
+        if until is None or point.pending or point.failures:
+            return None
+        return until.is_met([run.summary for run in point.runs])
 
     @property
     def sweep_id(self) -> str:
@@ -329,13 +363,18 @@ _NO_SUMMARY = ("replications", *(m.name + ending for m in METRICS for ending in 
 
 
 def points_rows(sweep: SweepResult) -> list[dict[str, Any]]:
-    """One flat row per point, in order: setting, how many runs are done, failed and pending, means and intervals."""
+    """One flat row per point, in order: setting, how many runs are done, failed and pending, means and intervals.
+
+    Where replications are stopped early, `ci_reached` says whether the intervals are as narrow as was asked.
+    """
     rows = []
     for point in sweep.points:
         row: dict[str, Any] = {"point_id": point.point_id, "label": point.label}
         row |= {name: knob_value(column, point.knobs[name]) for name, column in sweep.knobs.items()}
         row |= {"succeeded": len(point.runs), "failed": len(point.failures), "pending": point.pending}
         row["error"] = f"{point.failures[0].error}: {point.failures[0].message}" if point.failures else None
+        if sweep.description.until is not None:
+            row["ci_reached"] = sweep.is_narrow(point)
         # A metric may have the name of a knob (assists); the knob then goes by its path.
         row |= point.summary or dict.fromkeys(_NO_SUMMARY)
         del row["replications"]
@@ -348,9 +387,12 @@ def points_table(sweep: SweepResult) -> pa.Table:
     words = {"point_id", "label", "error"}
     counts = {"succeeded", "failed", "pending"}
     fields = []
-    for name in ("point_id", "label", *sweep.knobs, *sorted(counts), "error", *_NO_SUMMARY[1:]):
+    asked = () if sweep.description.until is None else ("ci_reached",)
+    for name in ("point_id", "label", *sweep.knobs, *sorted(counts), "error", *asked, *_NO_SUMMARY[1:]):
         if name in sweep.knobs:
             fields.append(sweep.knobs[name].field())
+        elif name == "ci_reached":
+            fields.append(pa.field(name, pa.bool_()))
         else:
             kind = pa.string() if name in words else pa.int64() if name in counts else pa.float64()
             fields.append(pa.field(name, kind, nullable=name not in counts | {"point_id", "label"}))

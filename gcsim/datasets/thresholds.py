@@ -30,20 +30,31 @@ def check_thresholds(spec: Spec) -> None:
 
     The spec's own validation knows a condition's syntax but not the metrics, which belong to the datasets.
     """
-    problems = []
-    for name, condition in spec.thresholds.items():
-        path = f"$.thresholds.{name}"
-        metric = METRIC_BY_NAME.get(name)
-        unit = parse_threshold(condition).unit
-        if metric is None:
-            near = difflib.get_close_matches(name, METRIC_BY_NAME, n=1)
-            remedy = f"did you mean {near[0]}?" if near else "`gcsim names` lists the metrics"
-            problems.append(Problem(path=path, value=repr(name), message="is no metric", remedy=remedy))
-        elif unit and not metric.unit.startswith(_FITS[unit]):
-            message = f"does not fit {name}, which is in {metric.unit}"
-            problems.append(Problem(path=path, value=repr(condition), message=message, remedy="use its unit"))
+    found = (
+        threshold_problem(name, condition, path=f"$.thresholds.{name}")
+        for name, condition in spec.thresholds.items()
+    )
+    problems = [problem for problem in found if problem is not None]
     if problems:
         raise SpecError(problems, source=spec.name)
+
+
+def threshold_problem(name: str, condition: str, *, path: str) -> Problem | None:
+    """What is wrong with a condition on a metric: no such metric, or a bound of another unit.
+
+    Args:
+        condition: of a syntax that is known to be right.
+    """
+    metric = METRIC_BY_NAME.get(name)
+    unit = parse_threshold(condition).unit
+    if metric is None:
+        near = difflib.get_close_matches(name, METRIC_BY_NAME, n=1)
+        remedy = f"did you mean {near[0]}?" if near else "`gcsim names` lists the metrics"
+        return Problem(path=path, value=repr(name), message="is no metric", remedy=remedy)
+    if unit and not metric.unit.startswith(_FITS[unit]):
+        message = f"does not fit {name}, which is in {metric.unit}"
+        return Problem(path=path, value=repr(condition), message=message, remedy="use its unit")
+    return None
 
 
 def evaluate_thresholds(

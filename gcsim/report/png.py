@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gcsim.datasets.pareto import pareto_front
 from gcsim.datasets.reader import Result
 from gcsim.datasets.sweep import SweepResult
 from gcsim.errors import DatasetError
@@ -109,7 +110,7 @@ def _sweep(fig: Any, sweep: SweepResult) -> None:
         [(p.summary or {})[name] for name in ("memory_peak_bytes", "latency_ns_p99", "gc_cpu_frac")]
         for p in points
     ]
-    front = sweep_extract.pareto_front(rows)
+    front = pareto_front(rows)
     values = np.array([[np.nan if v is None else float(v) for v in row] for row in rows])
     axes = fig.add_subplot()
     fig.suptitle(

@@ -23,10 +23,12 @@ from bokeh.models import (
 )
 
 from gcsim.datasets.metrics import METRIC_BY_NAME
+from gcsim.datasets.pareto import pareto_front
 from gcsim.datasets.sweep import SweepPoint, SweepResult
 from gcsim.errors import DatasetError
 from gcsim.report import figures, page, style, words
 from gcsim.report import sweep_extract as extract
+from gcsim.report.recommended import recommendation
 from gcsim.sweep.plan import format_knob
 from gcsim.units import MIB, format_bytes, format_ns
 
@@ -117,7 +119,7 @@ def sweep_page(sweep: SweepResult) -> str:
     first = extract.baseline(sweep, points)
     knobs = extract.knob_values(sweep, points)
     ranks = [[values.index(point.knobs[name]) for name, values in knobs.items()] for point in points]
-    front = extract.pareto_front([[_mean(point, name) for name in OBJECTIVES] for point in points])
+    front = pareto_front([[_mean(point, name) for name in OBJECTIVES] for point in points])
     panel, pareto, shown = _panel(sweep, points, knobs, ranks, first, front)
     runs, failed = len(sweep.runs), len(sweep.failures)
     pending = sum(point.pending for point in sweep.points)
@@ -127,7 +129,9 @@ def sweep_page(sweep: SweepResult) -> str:
         + (f", {pending} pending" if pending else "")
     )
     assert points[first].summary is not None
+    best = recommendation(sweep.path, {point.point_id: i for i, point in enumerate(points)})
     sections = [
+        *([] if best is None else [best]),
         page.Section(
             "What if",
             f'Showing <b id="chosen">{page.escape(points[first].label)}</b>. Move a slider, click a point of the chart below or a '
@@ -154,7 +158,7 @@ def sweep_page(sweep: SweepResult) -> str:
         page.Section(
             "Where this comes from",
             words.HONEST,
-            body=f"<p><code>{sweep.sweep_id}</code>: {len(sweep.points)} points, {sweep.description.replications} replications "
+            body=f"<p><code>{sweep.sweep_id}</code>: {len(sweep.points)} points, {_replications(sweep)} replications "
             f"each, {state}; seed {sweep.description.seed}, gcsim {sweep.description.engine_version}. Every point has the same seeds, so that "
             f"differences are those of the settings.</p>{words.spec_details(sweep.spec)}",
         ),
@@ -172,6 +176,12 @@ def sweep_page(sweep: SweepResult) -> str:
             script=_SCRIPT,
         )
     )
+
+
+def _replications(sweep: SweepResult) -> str:
+    """How many runs points have: one number, or from fewest to most."""
+    counts = {len(point.run_ids) for point in sweep.description.points}
+    return f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
 
 
 def _mean(point: SweepPoint, metric: str) -> float | None:

@@ -9,11 +9,14 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 from gcsim.datasets.reader import load
+from gcsim.datasets.stopping import StopRule
 from gcsim.datasets.sweep import (
     FAILED_DIR,
     RUNS_DIR,
@@ -67,6 +70,7 @@ def describe(plan: SweepPlan) -> SweepDescription:
             PlannedPoint(point_id=p.point_id, label=p.label, knobs=dict(p.knobs), run_ids=p.run_ids)
             for p in plan.points
         ),
+        until=plan.until,
     )
 
 
@@ -92,31 +96,9 @@ def run_sweep(
         DatasetError: the directory is taken, or is of another plan.
         SweepInterrupted: `stop` was set before all was done.
     """
-    description = describe(plan)
-    _begin(description, directory, resume=resume)
-    done = {name for name in _listed(directory / RUNS_DIR) if _is_whole(directory / RUNS_DIR / name)}
-    failed = _kept_failures(directory)
-    todo = {name for _, _, name in plan.runs() if name not in done and name not in failed}
-    total = sum(len(point.run_ids) for point in plan.points)
-    counts = {"done": total - len(todo), "failed": sum(name in failed for _, _, name in plan.runs())}
-    reused = counts["done"]
-
-    def report() -> None:
-        if progress is not None:
-            progress(SweepProgress(total=total, done=counts["done"], failed=counts["failed"], reused=reused))
-
-    report()
-    if todo:
-        make = executor or (lambda where: LocalExecutor(where, jobs=jobs or cpus()))
-        running = make(directory)
-        try:
-            for outcome in _outcomes(plan, todo, running, stop or threading.Event()):
-                _keep(outcome, directory)
-                counts["done"] += 1
-                counts["failed"] += bool(outcome.error)
-                report()
-        finally:
-            running.close()
+    begin_sweep(describe(plan), directory, resume=resume)
+    with SweepRunner(directory, jobs=jobs, executor=executor, stop=stop) as runner:
+        runner.run(plan, progress)
     result = load_sweep(directory)
     if any(point.pending for point in result.points):
         raise SweepInterrupted(result)
@@ -124,31 +106,141 @@ def run_sweep(
     return result
 
 
+class SweepRunner:
+    """An executor at work in a sweep's directory, for one plan or for several that grow out of each other.
+
+    A context manager; the executor is made when there is something to do.  Arguments as of `run_sweep`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        jobs: int | None = None,
+        executor: Callable[[Path], Executor] | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.directory = directory
+        self.stop = stop or threading.Event()
+        self._make = executor or (lambda where: LocalExecutor(where, jobs=jobs or cpus()))
+        self._executor: Executor | None = None
+        self._done = {
+            name for name in _listed(directory / RUNS_DIR) if _is_whole(directory / RUNS_DIR / name)
+        }
+        self._failed = _kept_failures(directory)
+
+    def run(self, plan: SweepPlan, progress: Callable[[SweepProgress], None] | None = None) -> None:
+        """Do all runs of a plan that are not done; fewer, if `stop` is set."""
+        agenda = _Agenda(plan, self.directory, self._done, self._failed)
+        finished = 0
+        failed = sum(name in self._failed for name in agenda.planned)
+
+        def report() -> None:
+            if progress is not None:
+                # Not `reused + finished`: stopping early, a look may find further runs that are there already.
+                done = len(agenda.planned) - len(agenda.queue) - agenda.outstanding
+                progress(
+                    SweepProgress(total=len(agenda.planned), done=done, failed=failed, reused=done - finished)
+                )
+
+        report()
+        if not agenda.queue:
+            return
+        if self._executor is None:
+            self._executor = self._make(self.directory)
+        for outcome in _outcomes(agenda, self._executor, self.stop):
+            _keep(outcome, self.directory)
+            (self._failed if outcome.error else self._done).add(outcome.run_id)
+            finished += 1
+            failed += bool(outcome.error)
+            agenda.settle(outcome)
+            report()
+
+    def close(self) -> None:
+        """End the executor, and what it is at."""
+        if self._executor is not None:
+            self._executor.close()
+            self._executor = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
 def cpus() -> int:
     """CPUs that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _outcomes(
-    plan: SweepPlan, todo: set[str], executor: Executor, stop: threading.Event
-) -> Iterator[Outcome]:
-    """Hand out what is to do in the plan's order, and give back what is finished, in any."""
-    waiting = (
-        Task(run_id=name, point_id=point.point_id, spec=plan.run_spec(point, replication))
-        for point, replication, name in plan.runs()
-        if name in todo
-    )
+class _Agenda:
+    """What is to be handed out, in the plan's order; further replications of a point when its first ones say so."""
+
+    def __init__(self, plan: SweepPlan, directory: Path, done: set[str], failed: set[str]) -> None:
+        self.planned: dict[
+            str, tuple[int, int]
+        ] = {}  # run id -> place of its point, number of the replication
+        self.queue: deque[str] = deque()
+        self.outstanding = 0
+        self._plan, self._directory = plan, directory
+        self._done, self._failed = done, failed
+        self._taken = [0] * len(plan.points)  # replications planned so far
+        for place in range(len(plan.points)):
+            self._extend(place)
+
+    def take(self) -> Task | None:
+        """The next run, if one is to be begun now."""
+        if not self.queue:
+            return None
+        name = self.queue.popleft()
+        self.outstanding += 1
+        place, replication = self.planned[name]
+        point = self._plan.points[place]
+        return Task(run_id=name, point_id=point.point_id, spec=self._plan.run_spec(point, replication))
+
+    def settle(self, outcome: Outcome) -> None:
+        """Hear that a run is finished."""
+        self.outstanding -= 1
+        self._extend(self.planned[outcome.run_id][0])
+
+    def _extend(self, place: int) -> None:
+        """Plan the replications of a point up to where it may be decided whether they are enough."""
+        names, until = self._plan.points[place].run_ids, self._plan.until
+        looks = (len(names),) if until is None else until.looks
+        while True:
+            taken = names[: self._taken[place]]
+            if taken and (until is None or len(taken) == len(names) or self._is_settled(taken, until)):
+                return
+            look = next(number for number in looks if number > len(taken))
+            self._taken[place] = look
+            for replication in range(len(taken), look):
+                self.planned[names[replication]] = place, replication
+            todo = [n for n in names[len(taken) : look] if n not in self._done and n not in self._failed]
+            self.queue.extend(todo)
+            if todo:
+                return
+
+    def _is_settled(self, taken: Sequence[str], until: StopRule) -> bool:
+        """Whether no more replications are to be planned now: some are going on, one failed, or these are enough."""
+        if not all(name in self._done for name in taken):
+            return True
+        return until.is_met([load(self._directory / RUNS_DIR / name).summary for name in taken])
+
+
+def _outcomes(agenda: _Agenda, executor: Executor, stop: threading.Event) -> Iterator[Outcome]:
+    """Hand out what is to do, and give back what is finished, in any order."""
     outstanding: set[str] = set()
-    more = True
+    drained = False
     while True:
-        while more and len(outstanding) < executor.capacity and not stop.is_set():
-            task = next(waiting, None)
-            more = task is not None
-            if task is not None:
-                outstanding.add(task.run_id)
-                executor.submit(task)
-        if stop.is_set() and more:
-            more = False
+        while len(outstanding) < executor.capacity and not stop.is_set():
+            task = agenda.take()
+            if task is None:
+                break
+            outstanding.add(task.run_id)
+            executor.submit(task)
+        if stop.is_set() and not drained:
+            drained = True
             executor.drain()
         if not outstanding:
             return
@@ -160,11 +252,13 @@ def _outcomes(
             return
 
 
-def _begin(description: SweepDescription, directory: Path, *, resume: bool) -> None:
+def begin_sweep(description: SweepDescription, directory: Path, *, resume: bool) -> None:
     """Write what is planned, or check that it is what the directory was begun for."""
     if is_sweep(directory):
         found = SweepDescription.read(directory)
-        if not resume:
+        # One that never began, say because its cluster could not be reached, is in nobody's way.
+        is_begun = any(_listed(directory / name) for name in (RUNS_DIR, FAILED_DIR))
+        if not resume and (is_begun or found.sweep_id != description.sweep_id):
             raise DatasetError(
                 f"{directory} is a sweep that is already there; go on with --resume, or take another --out"
             )
@@ -180,7 +274,12 @@ def _begin(description: SweepDescription, directory: Path, *, resume: bool) -> N
     directory.mkdir(parents=True, exist_ok=True)
     for name in (RUNS_DIR, FAILED_DIR):
         (directory / name).mkdir()
-    _write(directory / SWEEP_NAME, description.to_json())
+    write_description(description, directory)
+
+
+def write_description(description: SweepDescription, directory: Path) -> None:
+    """Say anew what is planned, of a sweep that grows."""
+    write_whole(directory / SWEEP_NAME, description.to_json())
 
 
 def _listed(directory: Path) -> list[str]:
@@ -215,10 +314,10 @@ def _keep(outcome: Outcome, directory: Path) -> None:
             run_id=outcome.run_id, error=outcome.error, message=outcome.message, retry=outcome.retry
         )
         path = directory / FAILED_DIR / f"{outcome.run_id}.json"
-        _write(path, json.dumps(asdict(failure), indent=1, ensure_ascii=False) + "\n")
+        write_whole(path, json.dumps(asdict(failure), indent=1, ensure_ascii=False) + "\n")
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """A file as a whole or not at all, on disk when this returns."""
     part = path.with_name(f".{path.name}.partial")
     with part.open("w", encoding="utf-8") as file:

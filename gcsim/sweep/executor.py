@@ -42,7 +42,9 @@ class Outcome:
 class Executor(Protocol):
     """Runs tasks, in any order and any number at a time.  The driver hands out at most `capacity` at once."""
 
-    capacity: int
+    @property
+    def capacity(self) -> int:
+        """Most tasks that it takes at once at present."""
 
     @property
     def running(self) -> int:

@@ -20,6 +20,7 @@ from scipy.stats import qmc
 
 from gcsim.datasets.run import replication_seed
 from gcsim.datasets.schema import Knob
+from gcsim.datasets.stopping import StopRule
 from gcsim.datasets.thresholds import check_thresholds
 from gcsim.errors import Problem, SpecError
 from gcsim.spec.digest import canonical_json, run_id
@@ -57,6 +58,8 @@ class SweepPlan:
     layout: str
     axes: tuple[Axis, ...]
     points: tuple[Point, ...]
+    until: StopRule | None = None
+    """When a point has enough replications; then `replications` is the most it may take."""
 
     @property
     def columns(self) -> dict[str, str]:
@@ -66,7 +69,8 @@ class SweepPlan:
     @property
     def sweep_id(self) -> str:
         """Name of the sweep, s- and 16 hex digits: the same runs in the same order have the same name."""
-        text = json.dumps([[p.point_id, *p.run_ids] for p in self.points])
+        rule = [] if self.until is None else [self.until.to_dict()]
+        text = json.dumps([*rule, *([p.point_id, *p.run_ids] for p in self.points)])
         return "s-" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def run_spec(self, point: Point, replication: int) -> Spec:
@@ -97,6 +101,7 @@ def plan_sweep(
     max_runs: int = MAX_RUNS,
     find_profile: Callable[[str, str], MachineProfile] = load_profile,
     examine: Callable[[Spec], None] = lambda _: None,
+    until: StopRule | None = None,
 ) -> SweepPlan:
     """Expand axes over a spec.
 
@@ -111,11 +116,13 @@ def plan_sweep(
         max_runs: more runs are refused, before any is planned.
         find_profile: gives the machine profile of a name and a Go release.
         examine: sees the spec of each point; its SpecErrors are among the problems.
+        until: stop the replications of a point early; its numbers stand instead of `replications`.
     Raises:
         SpecError: with every problem of the axes and of every point.
     """
     seed = spec.run.seed if seed is None else seed
     replications = spec.run.replications if replications is None else replications
+    replications = replications if until is None else until.most
     check_thresholds(spec)
     problems = _layout_problems(axes, layout, rows, samples)
     if problems:
@@ -150,6 +157,7 @@ def plan_sweep(
         layout="list" if rows and not axes else layout,
         axes=every_axis,
         points=points,
+        until=until,
     )
 
 

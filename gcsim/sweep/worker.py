@@ -19,7 +19,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -71,29 +71,38 @@ def main() -> None:
 
 def _serve(job: dict[str, Any], channel: _Channel) -> bool:
     """Do one job; whether this process is fit for another."""
-    reason, message, fit = "", "", True
-    try:
+
+    def simulate() -> None:
         failpoint("worker.before_run", job["name"])
         _simulate(job, channel)
         failpoint("worker.after_run", job["name"])
-    except MemoryError:
-        reason, fit = Reason.OUT_OF_MEMORY, False
-        message = "the worker's memory limit was reached; simulate less, or record less"
-    except InvariantError as error:
-        reason, message = Reason.INTERNAL_ERROR, str(error)
-    except RunError as error:
-        reason, message = Reason.SIMULATION_FAILED, str(error)
-    except (GcsimError, OSError) as error:
-        full = is_disk_full(error)
-        reason = Reason.STORAGE_FULL if full else Reason.SIMULATION_FAILED
-        message = "no space left for the result" if full else str(error)
-    except Exception as error:
-        reason, message = Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}"
+
+    reason, message = attempt(simulate)
     if reason:
         channel.send("failed", reason=reason, message=message)
     else:
         channel.send("done")
-    return fit
+    return reason != Reason.OUT_OF_MEMORY
+
+
+def attempt(simulate: Callable[[], None]) -> tuple[str, str]:
+    """Simulate, and say what went wrong: reason and message, both empty if nothing did."""
+    try:
+        simulate()
+    except MemoryError:
+        message = "the worker's memory limit was reached; simulate less, or record less"
+        return Reason.OUT_OF_MEMORY, message
+    except InvariantError as error:
+        return Reason.INTERNAL_ERROR, str(error)
+    except RunError as error:
+        return Reason.SIMULATION_FAILED, str(error)
+    except (GcsimError, OSError) as error:
+        if is_disk_full(error):
+            return Reason.STORAGE_FULL, "no space left for the result"
+        return Reason.SIMULATION_FAILED, str(error)
+    except Exception as error:
+        return Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}"
+    return "", ""
 
 
 def _simulate(job: dict[str, Any], channel: _Channel) -> None:
@@ -106,13 +115,29 @@ def _simulate(job: dict[str, Any], channel: _Channel) -> None:
         data["machine"]["profile"] = job["profile_path"]
     spec = spec_from_dict(data)
     out = Path(job["out_dir"])
-    if spec.run.replications == 1:
+    accumulator = SummaryAccumulator()
+    done: list[dict[str, Any]] = []
+
+    def fresh(number: int) -> SummaryAccumulator:
+        nonlocal accumulator
+        if number:
+            done.append(accumulator.partial())
         accumulator = SummaryAccumulator()
-        report = _reporter(channel, 1, accumulator.partial)
+        return accumulator
+
+    if spec.run.replications == 1:
+        report = _reporter(channel, 1, lambda: accumulator.partial())
         run_spec(spec, out, progress=lambda at: report(0, at), accumulator=accumulator)
     else:
-        # Figures of one replication among several would jump about.
-        run_replications(spec, out, progress=_reporter(channel, spec.run.replications, dict))
+        # Of the replications that are done: figures of the one that is going on would jump about.
+        report = _reporter(channel, spec.run.replications, lambda: _means(done))
+        run_replications(spec, out, progress=report, accumulator=fresh)
+
+
+def _means(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means of what every one of them has a figure of."""
+    common = [name for name in rows[0] if all(row.get(name) is not None for row in rows)] if rows else []
+    return {name: sum(row[name] for row in rows) / len(rows) for name in common}
 
 
 def _reporter(

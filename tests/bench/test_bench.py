@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from gcsim.bench import CASES, Case, run_case
 from gcsim.bench.cases import CLOSED_LOOP, OPEN_LOOP, select
+from gcsim.bench.sweeps import BY_NAME, SWEEP_CASES, SweepMeasurement
 from gcsim.cli.main import cli
 from gcsim.errors import RunError
 from gcsim.spec.load import load_spec, parse_spec
@@ -107,3 +108,31 @@ def test_growth_tables_grow_what_they_say() -> None:
 def test_a_case_that_fails_is_an_error_with_its_reason() -> None:
     with pytest.raises(RunError, match=r"warp failed with exit code 2: .*invalid choice: 'warp'"):
         run_case(Case("warp", "programs", "no such case", CLOSED_LOOP))
+
+
+def test_the_sweep_suite_says_what_a_layer_adds(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["bench", "--suite", "sweep", "--quick", "--only", "simulate", "--only", "dataset"]
+    done = CliRunner().invoke(cli, [*words, "--output", "json"])
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)
+    assert [(row["name"], row["points"], row["kind"]) for row in rows] == [
+        ("simulate", 10, "overhead"), ("dataset", 10, "overhead"),
+    ]  # fmt: skip
+    for row in rows:
+        assert row["coordinator_cpu_s"] == pytest.approx(row["cpu_s"])  # nobody else computes
+        assert len(row["memory_bytes"]) == 10
+        assert 0 < row["per_point_s"] < row["wall_s"]
+    found = {row["name"]: SweepMeasurement(**{f: row[f] for f in SweepMeasurement.__slots__}) for row in rows}
+    monkeypatch.setattr("gcsim.cli.bench.run_sweep_case", lambda case, quick, points: found[case.name])
+    table = CliRunner().invoke(cli, words).stdout.splitlines()
+    assert table[0].startswith("Cost of a point")
+    assert [line.split()[:2] for line in table[2:] if line] == [["simulate", "10"], ["dataset", "10"]]
+
+
+def test_every_sweep_case_has_as_many_points_as_it_says() -> None:
+    for case in SWEEP_CASES:
+        assert len(case.plan(quick=True).points) == case.quick_points
+    assert len(BY_NAME["promise"].plan(quick=False).points) == 100
+    assert len(BY_NAME["promise"].plan(quick=False, points=7).points) == 7
+    assert CliRunner().invoke(cli, ["bench", "--suite", "sweep", "--only", "rate"]).exit_code == 2
+    assert CliRunner().invoke(cli, ["bench", "--points", "3"]).exit_code == 2

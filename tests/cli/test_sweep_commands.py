@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import re
+import sys
 from pathlib import Path
 
 import duckdb
@@ -74,6 +76,13 @@ def test_a_sweep_with_failed_runs_is_exit_code_4_and_says_why(
         (["-P", "gogc=1..9"], "--latin-hypercube"),
         (["-P", "gogc=1,2", "--zip", "--latin-hypercube", "5"], "exclude each other"),
         (["-P", "gogc=50", "--out", "."], "no sweep"),
+        (["-P", "gogc=50", "--replications", "3..9"], "needs --until-ci"),
+        (["-P", "gogc=50", "--until-ci", "num_gc<5%"], "needs a range to stop in"),
+        (
+            ["-P", "gogc=50", "--replications", "9..3", "--until-ci", "num_gc<5%"],
+            "neither a number nor a range",
+        ),
+        (["-P", "gogc=50", "--replications", "3..9", "--until-ci", "num_gcc<5%"], "did you mean num_gc"),
     ],
 )
 def test_a_wrong_sweep_is_exit_code_2_and_nothing_runs(home: Path, arguments: list[str], words: str) -> None:
@@ -81,6 +90,75 @@ def test_a_wrong_sweep_is_exit_code_2_and_nothing_runs(home: Path, arguments: li
     assert done.exit_code == 2
     assert words in done.stderr
     assert done.stdout == ""
+
+
+def test_replications_stop_when_they_are_enough(home: Path, tmp_path: Path) -> None:
+    done = gcsim(
+        "sweep", home / "steady.yaml", "-P", "gogc=50,off", "--replications", "2..4", "--until-ci", "throughput_rps<40%",
+        "--jobs", 1, "--out", tmp_path / "s",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    assert "4 of 4 runs done" in done.stderr
+    assert done.stdout.splitlines()[0].split()[-1] == "runs"
+    assert [line.split()[-1] for line in done.stdout.splitlines()[1:]] == ["2", "2"]
+    never = gcsim(
+        "sweep", home / "steady.yaml", "-P", "gogc=50", "--replications", "2..3", "--until-ci", "latency_ns_max<0.01%",
+        "--jobs", 1, "--out", tmp_path / "t",
+    )  # fmt: skip
+    assert "3 (too few)" in never.stdout
+
+
+def test_optimize_prints_the_variables_to_set(home: Path, tmp_path: Path) -> None:
+    words = [
+        "optimize", home / "steady.yaml", "--minimize", "num_gc", "--subject-to", "memory_peak_bytes<64MiB",
+        "--over", "gogc", "--budget", 4, "--replications", 1, "--confirm", 2, "--jobs", 1, "--out", tmp_path / "o",
+    ]  # fmt: skip
+    done = gcsim(*words)
+    assert done.exit_code == 0, done.stderr
+    assert "Pareto front of 4 settings: minimize num_gc, memory_peak_bytes<64MiB" in done.stdout
+    assert re.search(r"^Set: GOGC=\d+$", done.stdout, re.MULTILINE)
+    assert "2 runs of each, paired by seed" in done.stdout
+    assert gcsim(*words).exit_code == 2  # it is there already
+    again = gcsim(*words, "--resume", "--output", "json")
+    assert again.exit_code == 0, again.stderr
+    assert json.loads(again.stdout) == json.loads((tmp_path / "o" / "recommendation.json").read_text())
+    assert gcsim("report", tmp_path / "o", "-o", tmp_path / "o.html").exit_code == 0
+    variables = " ".join(
+        f"{k}={v}" for k, v in json.loads(again.stdout)["recommended"]["environment"].items()
+    )
+    assert "Recommended setting</h2>" in (tmp_path / "o.html").read_text()
+    assert f"<pre>{variables}</pre>" in (tmp_path / "o.html").read_text()
+    assert gcsim("compare", tmp_path / "o", tmp_path / "o").exit_code == 0
+    assert gcsim("export", tmp_path / "o", tmp_path / "exported").exit_code == 0
+    (tmp_path / "o" / "recommendation.json").write_text("{}")
+    damaged = gcsim("report", tmp_path / "o", "-o", tmp_path / "p.html")
+    assert damaged.exit_code == 1
+    assert "recommendation.json: damaged ('recommended')" in damaged.stderr
+
+
+def test_optimize_says_what_it_cannot_do(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [
+        "optimize",
+        home / "steady.yaml",
+        "--minimize",
+        "num_gc",
+        "--over",
+        "gogc",
+        "--budget",
+        2,
+        "--jobs",
+        1,
+    ]
+    none = gcsim(*asked, "--subject-to", "memory_peak_bytes<1KiB", "--confirm", 0, "--out", tmp_path / "o")
+    assert none.exit_code == 99
+    assert "no setting keeps every condition; gogc=" in none.stderr
+    wrong = gcsim("optimize", home / "steady.yaml", "--minimize", "speed", "--over", "gogc")
+    assert wrong.exit_code == 2
+    assert "'speed' is no metric" in wrong.stderr
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    missing = gcsim(*asked, "--out", tmp_path / "p")
+    assert missing.exit_code == 1
+    assert "pip install 'gcsim[optimize]'" in missing.stderr
 
 
 def test_thresholds_hold_at_every_point(home: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gcsim.datasets.pareto import pareto_front
 from gcsim.datasets.reader import Result
 from gcsim.datasets.sweep import SweepResult
 from gcsim.report import extract, sweep_extract
@@ -96,7 +97,7 @@ _ROWS = st.lists(st.lists(st.integers(0, 4) | st.none(), min_size=3, max_size=3)
 @settings(derandomize=True, max_examples=50, deadline=None)
 @given(_ROWS)
 def test_the_front_is_what_nothing_beats(rows: list[list[float | None]]) -> None:
-    front = sweep_extract.pareto_front(rows)
+    front = pareto_front(rows)
     full = [[float("inf") if v is None else v for v in row] for row in rows]
     for row, on_front in zip(full, front, strict=True):
         beaten = any(all(a <= b for a, b in zip(other, row, strict=True)) and other != row for other in full)

@@ -13,6 +13,9 @@ from gcsim.errors import DatasetError
 from gcsim.report.png import draw
 from gcsim.report.run_report import run_page, write_text
 from gcsim.report.sweep_report import sweep_page
+from gcsim.sweep.execute import run_sweep
+from gcsim.sweep.executor import InlineExecutor
+from gcsim.sweep.plan import plan_sweep
 from tests.report.browser import needs_chromium, visit
 from tests.report.conftest import cache_service
 
@@ -130,6 +133,26 @@ def test_sliders_rows_and_points_move_the_plots(
     memory = [(point.summary or {})["memory_peak_bytes"] for point in small_sweep.points]
     assert order == "0,1,2,3,4,5"
     assert by_memory == ",".join(map(str, sorted(range(6), key=lambda i: float(memory[i] or 0))))
+
+
+@needs_chromium
+def test_sliders_between_scattered_points_show_the_nearest(tmp_path: Path) -> None:
+    """As an optimiser leaves them: no grid, and nearly every value once."""
+    rows = [{"runtime.gogc": gogc, "runtime.gomemlimit": limit} for gogc, limit in _SCATTERED]
+    plan = plan_sweep(cache_service("duration=100ms"), [], rows=rows)
+    sweep = run_sweep(plan, tmp_path / "sweep", executor=InlineExecutor)
+    page = tmp_path / "sweep.html"
+    write_text(page, sweep_page(sweep))
+    choose = "Bokeh.documents[0].get_model_by_name('knob-0').value = 2"
+    seen = visit(page, [_STATE, choose, _STATE, "gcsimChoose(1)", _STATE])
+    assert seen.complaints == []
+    own, _, between, _, chosen = seen.answers
+    assert own["label"] == "gogc=100 gomemlimit=off"
+    assert between["label"].startswith("nearest point: gogc=")
+    assert chosen["label"] == "gogc=57 gomemlimit=31MiB"
+
+
+_SCATTERED = (("100", "off"), ("57", "31MiB"), ("233", "27MiB"), ("off", "40MiB"))
 
 
 def test_slides_are_drawn_and_repeatable(full_run: Result, small_sweep: SweepResult, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import gcsim
 from gcsim.datasets.sweep import FAILED_DIR, RUNS_DIR, SweepResult
-from gcsim.errors import DatasetError
+from gcsim.errors import DatasetError, RunError
 from gcsim.failpoints import VARIABLE
 from gcsim.sweep.axes import parse_axes
 from gcsim.sweep.execute import SweepInterrupted, SweepProgress, run_sweep
@@ -153,6 +153,18 @@ def test_a_directory_is_not_shared_by_two_plans(inline: Path, tmp_path: Path) ->
     with pytest.raises(DatasetError, match="no sweep"):
         run_sweep(plan(), tmp_path, executor=InlineExecutor)
     assert (tmp_path / "letters.txt").read_text() == "mine"
+
+
+def test_a_sweep_that_never_began_is_in_nobodys_way(inline: Path, tmp_path: Path) -> None:
+    def unreachable(directory: Path) -> InlineExecutor:
+        raise RunError("no cluster answers")
+
+    with pytest.raises(RunError, match="no cluster"):
+        run_sweep(plan(), tmp_path / "sweep", executor=unreachable)
+    with pytest.raises(DatasetError, match="already there"):
+        run_sweep(plan("gogc=50"), tmp_path / "sweep", executor=InlineExecutor)
+    run_sweep(plan(), tmp_path / "sweep", executor=InlineExecutor)
+    assert table_bytes(tmp_path / "sweep") == table_bytes(inline)
 
 
 def test_asked_to_stop_it_finishes_what_goes_on_and_can_be_resumed(inline: Path, tmp_path: Path) -> None:

@@ -87,6 +87,11 @@ class Goroutine:
         """What it has allocated for a row that is not finished; such bytes have no fate yet."""
         return self.alloc - self.cum_alloc[self.row]
 
+    @property
+    def unbooked_bytes(self) -> int:
+        """What it has allocated for it altogether: sites are booked when the row is finished."""
+        return self.in_flight_bytes
+
     def begin(self, cum_ns: Sequence[float], cum_alloc: Sequence[int]) -> None:
         """Start a new stretch."""
         self.cum_ns = cum_ns
@@ -153,7 +158,7 @@ class Worker(Goroutine):
     def __init__(self, world: World, plan: Plan, number: int) -> None:
         super().__init__(world, f"{plan.name}/{number}")
         self.plan = plan
-        world.stacks.grow(self, plan.spec.stack_used_bytes)  # once in its life: its time is not worth a row
+        world.stacks.grow(self, plan.stack_used_bytes)  # once in its life: its time is not worth a row
         self.trace_knots = True
         self._knots_pos: list[float] = []
         self._knots_wall: list[int] = []

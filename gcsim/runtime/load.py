@@ -22,7 +22,7 @@ from gcsim.runtime.heap import RetainedState
 from gcsim.runtime.program import Effect, Plan, Unlock
 from gcsim.runtime.randomness import stream
 from gcsim.runtime.sites import Shares, Site
-from gcsim.spec.models import BlockStep, GCStep, LockStep, Phase, SyscallStep
+from gcsim.spec.models import BlockStep, DropStep, GCStep, LockStep, Phase, SyscallStep
 
 if TYPE_CHECKING:
     from gcsim.runtime.world import P, World
@@ -47,6 +47,7 @@ class RequestSource:
     Attributes:
         ns, alloc, waits: of each drawn request, by segment: CPU time, bytes, time blocked (ns, None if it is not).
         total, garbage, objects: of each: bytes allocated, and bytes and objects of them that die with it.
+        dying: of each, by segment: bytes of its garbage that are dead from the segment's end on.
         effects: what happens in a request; `units` of each says how often.
         shares, varying: what each does at its sites: what is the same for all, and bytes and objects where it varies.
     """
@@ -57,6 +58,7 @@ class RequestSource:
     total: list[int]
     garbage: list[int]
     objects: list[int]
+    dying: list[tuple[int, ...]]
     effects: list[Effect]
     units: list[tuple[int, ...]]
     shares: Shares
@@ -83,6 +85,8 @@ class RequestSource:
             self.alloc = list(zip(*(a.tolist() for a in block.alloc), strict=True))
             waits = (repeat(None, block.n) if a is None else a.astype(int).tolist() for a in block.waits)
             self.waits = list(zip(*waits, strict=True))
+            dying = (repeat(0, block.n) if a is None else a.tolist() for a in block.dying)
+            self.dying = list(zip(*dying, strict=True))
             self.total = np.sum(block.alloc, axis=0).tolist()
             self.garbage = block.garbage.tolist()
             self.objects = block.objects.tolist()
@@ -102,7 +106,7 @@ class RequestGoroutine(Goroutine):
     """A goroutine that runs one request, or one after another (`loops`)."""
 
     __slots__ = (
-        "_alloc", "_arrival_ns", "_garbage", "_growth_ns", "_loops", "_ns", "_objects", "_segment", "_shares", "_source", "_total",
+        "_alloc", "_arrival_ns", "_died", "_dying", "_garbage", "_growth_ns", "_loops", "_ns", "_objects", "_segment", "_shares", "_source", "_total",
         "_units", "_varying", "_varying_sites", "_waits",
     )  # fmt: skip
 
@@ -126,6 +130,8 @@ class RequestGoroutine(Goroutine):
         self._ns = source.ns[k]
         self._alloc = source.alloc[k]
         self._waits = source.waits[k]
+        self._dying = source.dying[k]
+        self._died = 0
         self._garbage = source.garbage[k]
         self._objects = source.objects[k]
         self._units = source.units[k]
@@ -137,7 +143,11 @@ class RequestGoroutine(Goroutine):
 
     @property
     def in_flight_bytes(self) -> int:
-        return int(sum(self._alloc[: self._segment])) + self.alloc
+        return int(sum(self._alloc[: self._segment])) + self.alloc - self._died
+
+    @property
+    def unbooked_bytes(self) -> int:
+        return self.in_flight_bytes + self._died
 
     def _enter(self, segment: int) -> None:
         self._segment = segment
@@ -149,7 +159,13 @@ class RequestGoroutine(Goroutine):
     def enter(self) -> None:
         """The segment's first instruction: what its pools do not have is allocated by the P that runs it."""
         self.has_entered = True
-        for pool in self._source.plan.segments[self._segment].pool_gets:
+        segment = self._source.plan.segments[self._segment]
+        if segment.frames_bytes:
+            used = self._source.plan.spec.stack_used_bytes + segment.frames_bytes
+            ns = self.world.stacks.grow(self, used)
+            if ns:
+                self.begin((0.0, self.end + ns), self.cum_alloc)
+        for pool in segment.pool_gets:
             if not pool.get():
                 self.world.heap.allocate_now(pool.item, pool.site)
 
@@ -158,10 +174,17 @@ class RequestGoroutine(Goroutine):
         plan_segment = self._source.plan.segments[segment]
         for pool in plan_segment.pool_puts:
             pool.put()
+        if plan_segment.frames_bytes:
+            self.frames_bytes = self._source.plan.spec.stack_used_bytes
         step = plan_segment.ends_with
         if step is None:
             return self._finish(p)
         world = self.world
+        dying = self._dying[segment]
+        if dying:
+            world.heap.in_flight_bytes -= dying
+            world.heap.dead_bytes += dying
+            self._died += dying
         wait = self._waits[segment]
         self._enter(segment + 1)
         if isinstance(step, BlockStep):
@@ -188,6 +211,8 @@ class RequestGoroutine(Goroutine):
             if mutex.owner is not None:
                 world.sched.ready(mutex.owner, p)
             return True
+        if isinstance(step, DropStep):
+            return True
         assert isinstance(step, GCStep)
         world.collector.force(self)
         return False
@@ -196,8 +221,8 @@ class RequestGoroutine(Goroutine):
         world = self.world
         heap = world.heap
         now = world.env.now
-        heap.in_flight_bytes -= self._total
-        heap.dead_bytes += self._garbage
+        heap.in_flight_bytes -= self._total - self._died
+        heap.dead_bytes += self._garbage - self._died
         heap.dead_objects += self._objects
         objects = self._objects
         self._shares.requests += 1
@@ -548,5 +573,8 @@ class Load:
         coming = retained.entries + retained.building
         if entries < coming:
             retained.shrink(min(coming - entries, retained.entries), w.heap)
+            if retained.is_remade:
+                retained.room = 0
+                w.sched.inject(Builder(w, [(retained, 0)], lambda: None))
         elif entries > coming:
             w.sched.inject(Builder(w, [(retained, entries - coming)], lambda: None))

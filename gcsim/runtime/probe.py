@@ -221,12 +221,12 @@ class Probe:
         }
         in_use = {key: (size, objects) for key, size, objects in heap.holders()}
         for g in self._w.alive:
-            size = g.in_flight_bytes
+            size = g.unbooked_bytes
             if size:
                 key = SiteKey(g.request_class, None, "under_way", "")
-                in_use[key] = (in_use.get(key, (0, 0))[0] + size, 0)
+                in_use[key] = (in_use.get(key, (0, 0))[0] + g.in_flight_bytes, 0)
                 if at_end:  # else it is counted in the phase in which the request ends
-                    counts[key] = (in_use[key][0], 0, 0.0, 0.0)
+                    counts[key] = (counts.get(key, (0,))[0] + size, 0, 0.0, 0.0)
         for key in counts | in_use:
             now = counts.get(key, (0, 0, 0.0, 0.0))
             was = self._sites_before.get(key, (0, 0, 0.0, 0.0))

@@ -25,9 +25,13 @@ from gcsim.spec.models import (
     AllocateStep,
     AppendStep,
     BlockStep,
+    CallStep,
     CpuStep,
+    DeleteStep,
     Distribution,
+    DropStep,
     GCStep,
+    KeepStep,
     LeakStep,
     LockStep,
     MapInsertStep,
@@ -42,6 +46,9 @@ from gcsim.spec.models import (
 )
 
 IntArray = npt.NDArray[np.int64]
+
+# derived: cmd/compile, amd64: a frame's return address and saved frame pointer
+_FRAME_BYTES = 16
 
 
 class Effect:
@@ -70,6 +77,28 @@ class Publish(Effect):
 
     def apply(self, n: int, now_ns: int) -> None:
         self.target.add(n)
+
+
+class GrowMap(Effect):
+    """A map that is too small makes way for a larger one.
+
+    Looked at when everything else of the requests is booked: where many are booked at once, what they published and
+    deleted in turn was never there together.
+    """
+
+    def __init__(self, heap: Heap, target: RetainedState, site: Site) -> None:
+        self.heap, self.target, self.site = heap, target, site
+
+    def apply(self, n: int, now_ns: int) -> None:
+        self.target.grow_map(self.heap, self.site)
+
+
+class Delete(Effect):
+    def __init__(self, heap: Heap, target: RetainedState) -> None:
+        self.heap, self.target = heap, target
+
+    def apply(self, n: int, now_ns: int) -> None:
+        self.target.shrink(min(n, self.target.entries), self.heap)
 
 
 class Leak(Effect):
@@ -143,8 +172,14 @@ class SegmentPlan:
     garbage: Footprint = field(default_factory=Footprint)
     scaled_garbage: Footprint = field(default_factory=Footprint)
     drawn_ns: list[Distribution] = field(default_factory=list)
-    fractional: list[tuple[float, Footprint, bool, Outlive | None, Site]] = field(default_factory=list)
-    drawn_sizes: list[tuple[float, Distribution, int, bool, Site]] = field(default_factory=list)
+    fractional: list[tuple[float, Footprint, bool, Outlive | None, Site, int | None]] = field(
+        default_factory=list
+    )
+    drawn_sizes: list[tuple[float, Distribution, int, bool, Site, int | None]] = field(default_factory=list)
+    early: list[tuple[int, Footprint, bool]] = field(
+        default_factory=list
+    )  # of garbage and scaled garbage: the segment with whose end it dies, before the request does
+    frames_bytes: int = 0  # of the calls in it, beyond those that the request has throughout
     steady: list[tuple[Site, Footprint, bool, float]] = field(
         default_factory=list
     )  # site, what each request allocates there, whether scaled, ns of its own code
@@ -155,7 +190,7 @@ class SegmentPlan:
     pool_puts: list[PoolState] = field(default_factory=list)
     barriers: float = 0.0  # pointer stores per request
     small: dict[SpanClass, float] = field(default_factory=dict)  # small garbage objects per request
-    ends_with: BlockStep | SyscallStep | LockStep | Unlock | GCStep | None = None
+    ends_with: BlockStep | SyscallStep | LockStep | Unlock | GCStep | DropStep | None = None
 
     def alloc_scattered_ns(self, heap: Heap, costs: CostModel, scale: float) -> float:
         """What allocation costs more because free slots lie scattered between live objects."""
@@ -176,6 +211,7 @@ class Block:
         shares: what each of them does at its sites.
         varying: of sites where it varies: bytes and objects in each request, ns in the allocator per object.
         waits: per segment, how long the blocking step that ends it takes (None: it does not block for a time).
+        dying: per segment, bytes of the garbage that are dead from its end on, not only at the request's (None: none).
     """
 
     n: int
@@ -187,6 +223,7 @@ class Block:
     shares: Shares
     varying: list[tuple[Site, IntArray, IntArray, float]]
     waits: list[FloatArray | None]
+    dying: list[IntArray | None]
 
 
 def _target_of(step: Step) -> str:
@@ -194,13 +231,50 @@ def _target_of(step: Step) -> str:
     match step:
         case AllocateStep() | AppendStep() | MapInsertStep():
             return step.site or ""
-        case ReplaceStep() | PublishStep():
+        case ReplaceStep() | PublishStep() | DeleteStep():
             return step.set
+        case KeepStep() | DropStep():
+            return step.name
         case PoolGetStep() | PoolPutStep():
             return step.pool
         case LockStep():
             return step.name
     return ""
+
+
+def _die(dying: list[IntArray | None], segment: int | None, sizes: IntArray) -> None:
+    """So many bytes of each request are dead from the end of a segment on."""
+    if segment is not None:
+        known = dying[segment]
+        dying[segment] = sizes if known is None else known + sizes
+
+
+def _deaths(steps: Sequence[Step]) -> dict[int, int]:
+    """Allocate steps whose objects die before the request: the segment with whose end they do.
+
+    What is temporary is dead as soon as it is used: with the segment it is made in, as nobody looks at the heap in
+    between but a cycle that starts there. What is dropped is dead from there on.
+    """
+    segment = 0
+    segments: list[int] = []
+    dropped: dict[str, int] = {}
+    for step in steps:
+        segments.append(segment)
+        match step:
+            case DropStep():
+                dropped[step.name] = segment
+                segment += 1
+            case LockStep():
+                segment += 2
+            case BlockStep() | SyscallStep() | GCStep():
+                segment += 1
+    deaths: dict[int, int] = {}
+    for number, step in enumerate(steps):
+        if isinstance(step, AllocateStep):
+            death = segments[number] if step.lifetime == "temporary" else dropped.get(step.name or "")
+            if death is not None and death < segment:
+                deaths[number] = death
+    return deaths
 
 
 class Plan:
@@ -230,9 +304,10 @@ class Plan:
         self._mark_extra_ns = 0.0
         self._booked: list[tuple[Effect, Site, float]] = []  # effects, their sites, ns of a unit
         self._shares: dict[float, Shares] = {}
+        self._deaths = _deaths(spec.steps)
         self.segments = self._compile(spec)
-        outlive = any(o for s in self.segments for _, _, _, o, _ in s.fractional)
-        leaks = any(isinstance(effect, Leak) for s in self.segments for _, effect, _ in s.effects)
+        outlive = any(o for s in self.segments for _, _, _, o, _, _ in s.fractional)
+        leaks = any(isinstance(effect, Leak | GrowMap) for s in self.segments for _, effect, _ in s.effects)
         pools = any(s.pool_gets for s in self.segments)
         self._settles_late = not (
             outlive or leaks or pools
@@ -280,8 +355,18 @@ class Plan:
 
     @property
     def blocks(self) -> bool:
-        """Whether a request gives up its P on its way."""
+        """Whether a request has several parts: it gives up its P on its way, or drops something."""
         return len(self.segments) > 1
+
+    @property
+    def calls_deeply(self) -> bool:
+        """Whether some part of a request needs more stack than the rest of it."""
+        return any(s.frames_bytes for s in self.segments)
+
+    @property
+    def stack_used_bytes(self) -> int:
+        """Frames of a request where it is deepest."""
+        return self.spec.stack_used_bytes + max(s.frames_bytes for s in self.segments)
 
     # ---- sites ---------------------------------------------------------------------------------------------
 
@@ -332,6 +417,7 @@ class Plan:
         p = self.costs.profile
         segments = [SegmentPlan()]
         segments[0].cpu_ns += p["request_overhead_ns"]
+        grown: dict[str, GrowMap] = {}
         for number, step in enumerate(spec.steps):
             s = segments[-1]
             index, written = self._asked[number]
@@ -370,9 +456,27 @@ class Plan:
                 case PublishStep():
                     target = self.heap.retained[step.set]
                     self._add_effect(s, step.count, Publish(target), target.entry.alloc_ns, site)
+                    if target.is_map:
+                        grown[target.name] = GrowMap(
+                            self.heap, target, self._site(index, "grow_map", step.set)
+                        )
                     s.barriers += (
                         step.count
                     )  # links among new objects cost next to nothing: both ends are black
+                case DeleteStep():
+                    delete = Delete(self.heap, self.heap.retained[step.set])
+                    self._add_effect(s, step.count, delete, p["random_entry_ns"], site)
+                    s.barriers += step.count
+                case CallStep():
+                    by_value = step.by == "value"
+                    each = step.count * (p["call_ns"] + (self.costs.copy_ns(step.size) if by_value else 0.0))
+                    s.cpu_ns += each
+                    s.steady.append((site, Footprint(), False, each))
+                    frame = _FRAME_BYTES + step.frame + (step.size if by_value else WORD_BYTES)
+                    s.frames_bytes = max(s.frames_bytes, frame * (step.count if step.nested else 1))
+                case DropStep():
+                    s.ends_with = step
+                    segments.append(SegmentPlan())
                 case LeakStep():
                     unit = self.costs.object(step.size, step.pointer_words)
                     leak = Leak(self.heap, unit, step.slot_bytes, self.costs, self._site(index, "growslice"))
@@ -396,6 +500,7 @@ class Plan:
                     s.steady.append((site, Footprint(), False, each))
                     s.ends_with = step
                     segments.append(SegmentPlan())
+        segments[-1].effects += [(1.0, effect, 0.0) for effect in grown.values()]
         return segments
 
     def _add_effect(self, s: SegmentPlan, count: float, effect: Effect, unit_ns: float, site: Site) -> None:
@@ -403,8 +508,11 @@ class Plan:
         self._booked.append((effect, site, unit_ns))
 
     def _compile_allocate(self, step: AllocateStep, s: SegmentPlan, number: int, site: Site) -> None:
+        death = self._deaths.get(number)
         if step.size_distribution is not None:
-            s.drawn_sizes.append((step.count, step.size_distribution, step.pointer_words, step.scaled, site))
+            s.drawn_sizes.append(
+                (step.count, step.size_distribution, step.pointer_words, step.scaled, site, death)
+            )
             return
         size = step.size or 0
         unit = self.costs.object(size, step.pointer_words, step.shape)
@@ -418,7 +526,7 @@ class Plan:
         if isinstance(step.lifetime, Distribution):
             rng = stream(int(self._rng.integers(2**31)), f"lifetime.{number}")
             outlive = Outlive(self.heap, unit, step.lifetime, rng)
-            s.fractional.append((step.count, unit, step.scaled, outlive, site))
+            s.fractional.append((step.count, unit, step.scaled, outlive, site, None))
             self._booked.append((outlive, site, unit.alloc_ns))
         elif step.count == int(step.count):
             s.steady.append((site, unit.times(step.count), step.scaled, 0.0))
@@ -426,17 +534,19 @@ class Plan:
                 s.scaled_garbage = s.scaled_garbage + unit.times(step.count)
             else:
                 s.garbage = s.garbage + unit.times(step.count)
+            if death is not None:
+                s.early.append((death, unit.times(step.count), step.scaled))
         else:
-            s.fractional.append((step.count, unit, step.scaled, None, site))
+            s.fractional.append((step.count, unit, step.scaled, None, site, death))
 
     def _footprint_of(self, requests: int) -> Footprint:
         """What so many requests allocate; of very many, so that rare steps count although objects are whole."""
         total = Footprint()
         for s in self.segments:
             total = total + s.garbage.times(requests) + s.scaled_garbage.times(requests * self.scale)
-            for count, unit, scaled, _, _ in s.fractional:
+            for count, unit, scaled, *_ in s.fractional:
                 total = total + unit.times(count * requests * (self.scale if scaled else 1.0))
-            for count, distribution, words, scaled, _ in s.drawn_sizes:
+            for count, distribution, words, scaled, *_ in s.drawn_sizes:
                 unit = self.costs.object(int(mean_of(distribution)), words)
                 total = total + unit.times(count * requests * (self.scale if scaled else 1.0))
             for per_request, effect, _ in s.effects:
@@ -456,6 +566,7 @@ class Plan:
         effects: list[tuple[Effect, IntArray]] = []
         waits: list[FloatArray | None] = []
         varying: list[tuple[Site, IntArray, IntArray, float]] = []
+        dying: list[IntArray | None] = [None] * len(self.segments)
         for index, s in enumerate(self.segments):
             cpu = np.full(n, float(s.cpu_ns))
             for distribution in s.drawn_ns:
@@ -468,22 +579,25 @@ class Plan:
             bytes_ = np.full(n, s.garbage.bytes + scaled_garbage.bytes, dtype=np.int64)
             count = np.full(n, s.garbage.objects + scaled_garbage.objects, dtype=np.int64)
             mine: list[tuple[Effect, IntArray]] = []
-            for per_request, unit, scaled, outlive, site in s.fractional:
+            self._steady_deaths(s, n, dying)
+            for per_request, unit, scaled, outlive, site, death in s.fractional:
                 times = self._round_at_random(per_request * (self.scale if scaled else 1.0), n)
                 cpu += times * unit.alloc_ns
                 if outlive is None:
                     bytes_ += times * unit.bytes
                     count += times * unit.objects
                     varying.append((site, times * unit.bytes, times * unit.objects, unit.alloc_ns))
+                    _die(dying, death, times * unit.bytes)
                 else:
                     mine.append((outlive, times))
-            for per_request, distribution, words, scaled, site in s.drawn_sizes:
+            for per_request, distribution, words, scaled, site, death in s.drawn_sizes:
                 mean = per_request * (self.scale if scaled else 1.0)
                 before = (bytes_.copy(), count.copy(), float(cpu.sum()))
                 self._add_drawn_sizes(mean, distribution, words, n, cpu, bytes_, count)
                 made = count - before[1]
                 each_ns = (float(cpu.sum()) - before[2]) / max(1, int(made.sum()))
                 varying.append((site, bytes_ - before[0], made, each_ns))
+                _die(dying, death, bytes_ - before[0])
             garbage += bytes_
             objects += count
             for number, (per_request, effect, cost) in enumerate(s.effects):
@@ -500,7 +614,19 @@ class Plan:
         self._slow_down(max(1.0, sum(float(a.sum()) for a in ns) / n))
         if record:
             self._stall(ns)
-        return Block(n, ns, alloc, garbage, objects, effects, self._shares_of_scale(), varying, waits)
+        return Block(n, ns, alloc, garbage, objects, effects, self._shares_of_scale(), varying, waits, dying)
+
+    def _steady_deaths(self, s: SegmentPlan, n: int, dying: list[IntArray | None]) -> None:
+        """What is the same in each request and dies before it; scaled parts are rounded together, as the whole is."""
+        bytes_ = 0
+        for death, made, scaled in s.early:
+            if scaled:
+                before = round(bytes_ * self.scale)
+                bytes_ += made.bytes
+                size = round(bytes_ * self.scale) - before
+            else:
+                size = made.bytes
+            _die(dying, death, np.full(n, size, dtype=np.int64))
 
     def _waits(self, s: SegmentPlan, n: int) -> FloatArray | None:
         step = s.ends_with

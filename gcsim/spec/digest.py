@@ -15,7 +15,8 @@ from gcsim.spec.models import Spec
 
 # Fields that came later: where they say nothing they are left out, so that older specs keep their names.
 _LATER: dict[str, Any] = {"sites": []}
-_LATER_IN_STEPS: dict[str, Any] = {"site": None}
+_LATER_IN_STEPS: dict[str, Any] = {"site": None, "name": None}
+_LATER_IN_SETS: dict[str, Any] = {"map": None}
 
 
 def canonical_json(spec: Spec) -> str:
@@ -24,6 +25,8 @@ def canonical_json(spec: Spec) -> str:
     if is_profile_path(spec.machine.profile):
         del data["machine"]["profile"]
     _drop(data, _LATER)
+    for retained in data["retained"]:
+        _drop(retained, _LATER_IN_SETS)
     for request in data["requests"]:
         del request["arrivals_csv"]
         for step in request["steps"]:

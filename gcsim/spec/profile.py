@@ -62,6 +62,8 @@ CONSTANTS: dict[str, str] = {
     "scanned as a whole",
     "stack_copy_ns": "one doubling of a goroutine's stack, without the bytes copied",
     "stack_copy_ns_per_byte": "the same per byte of the old stack",
+    "call_ns": "calling a function that is not inlined, and returning from it",
+    "copy_ns_per_byte": "copying a struct that is in the cache into a callee's frame, per byte",
     "assist_overhead_ns": "entering and leaving a mark assist",
     "mark_mutator_slowdown_frac": "how much slower the allocating part of mutators runs while a cycle marks: cold caches",
     "sweep_page_ns": "sweeping a one-page span, a mean of dead, mixed and live ones",

@@ -68,6 +68,7 @@ class Probe:
         self._heap = Alarm(world.env, self._sample_heap)
         self._heap.set(world.env.now + self._heap_ns)
         self._tricolor = Alarm(world.env, self._sample_colours)
+        self._white = (0, 1.0)  # cycle, share of its reachable bytes that is white
         if spec.tricolor:
             self._tricolor.set(world.env.now + _TRICOLOR_SAMPLES_NS)
         recorder.phase(PhaseChange("start_up", world.env.now))
@@ -291,8 +292,13 @@ class Probe:
             w.commit_all()
             new = w.heap.allocated_bytes - w.collector.mark_start_bytes
             done = w.mark.done_frac
-            grey = min(1.0 - done, w.mark.grey_frac)
-            white = max(0.0, 1.0 - done - grey)
+            cycle, white = self._white
+            # Nothing turns white again: what is shaded leaves the whites for good, however work is shared out.
+            if cycle != w.collector.cycle:
+                white = 1.0
+            white = min(white, max(0.0, 1.0 - done - w.mark.grey_frac))
+            self._white = (w.collector.cycle, white)
+            grey = max(0.0, 1.0 - done - white)
             self.recorder.tricolor(
                 TricolorSample(
                     cycle=w.collector.cycle,

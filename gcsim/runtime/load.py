@@ -47,7 +47,8 @@ class RequestSource:
     Attributes:
         ns, alloc, waits: of each drawn request, by segment: CPU time, bytes, time blocked (ns, None if it is not).
         total, garbage, objects: of each: bytes allocated, and bytes and objects of them that die with it.
-        dying: of each, by segment: bytes of its garbage that are dead from the segment's end on.
+        dropped, temporary: of each, by segment: bytes of its garbage that are dead from the segment's end on, and that are
+            dead as soon as they are used.
         effects: what happens in a request; `units` of each says how often.
         shares, varying: what each does at its sites: what is the same for all, and bytes and objects where it varies.
     """
@@ -58,7 +59,8 @@ class RequestSource:
     total: list[int]
     garbage: list[int]
     objects: list[int]
-    dying: list[tuple[int, ...]]
+    dropped: list[tuple[int, ...]]
+    temporary: list[tuple[int, ...]]
     effects: list[Effect]
     units: list[tuple[int, ...]]
     shares: Shares
@@ -85,8 +87,10 @@ class RequestSource:
             self.alloc = list(zip(*(a.tolist() for a in block.alloc), strict=True))
             waits = (repeat(None, block.n) if a is None else a.astype(int).tolist() for a in block.waits)
             self.waits = list(zip(*waits, strict=True))
-            dying = (repeat(0, block.n) if a is None else a.tolist() for a in block.dying)
-            self.dying = list(zip(*dying, strict=True))
+            self.dropped, self.temporary = (
+                list(zip(*(repeat(0, block.n) if a is None else a.tolist() for a in rows), strict=True))
+                for rows in (block.deaths.dropped, block.deaths.temporary)
+            )
             self.total = np.sum(block.alloc, axis=0).tolist()
             self.garbage = block.garbage.tolist()
             self.objects = block.objects.tolist()
@@ -106,7 +110,7 @@ class RequestGoroutine(Goroutine):
     """A goroutine that runs one request, or one after another (`loops`)."""
 
     __slots__ = (
-        "_alloc", "_arrival_ns", "_died", "_dying", "_garbage", "_growth_ns", "_loops", "_ns", "_objects", "_segment", "_shares", "_source", "_total",
+        "_alloc", "_arrival_ns", "_buried", "_died", "_dropped", "_garbage", "_growth_ns", "_loops", "_ns", "_objects", "_segment", "_shares", "_source", "_temporary", "_total",
         "_units", "_varying", "_varying_sites", "_waits",
     )  # fmt: skip
 
@@ -130,7 +134,8 @@ class RequestGoroutine(Goroutine):
         self._ns = source.ns[k]
         self._alloc = source.alloc[k]
         self._waits = source.waits[k]
-        self._dying = source.dying[k]
+        self._dropped = source.dropped[k]
+        self._temporary = source.temporary[k]
         self._died = 0
         self._garbage = source.garbage[k]
         self._objects = source.objects[k]
@@ -149,8 +154,23 @@ class RequestGoroutine(Goroutine):
     def unbooked_bytes(self) -> int:
         return self.in_flight_bytes + self._died
 
+    def bury(self) -> None:
+        segment = self._segment
+        total = self._alloc[segment]
+        if self._temporary[segment] and total:
+            self._bury(self._temporary[segment] * self.alloc // total - self._buried)
+
+    def _bury(self, size: int) -> None:
+        """So many bytes more of the request are dead."""
+        heap = self.world.heap
+        heap.in_flight_bytes -= size
+        heap.dead_bytes += size
+        self._buried += size
+        self._died += size
+
     def _enter(self, segment: int) -> None:
         self._segment = segment
+        self._buried = 0
         # The first request of a goroutine pays for its stack.
         self.begin((0.0, self._ns[segment] + self._growth_ns), (0, self._alloc[segment]))
         self._growth_ns = 0.0
@@ -180,11 +200,9 @@ class RequestGoroutine(Goroutine):
         if step is None:
             return self._finish(p)
         world = self.world
-        dying = self._dying[segment]
-        if dying:
-            world.heap.in_flight_bytes -= dying
-            world.heap.dead_bytes += dying
-            self._died += dying
+        dead = self._dropped[segment] + self._temporary[segment]
+        if dead:
+            self._bury(dead - self._buried)
         wait = self._waits[segment]
         self._enter(segment + 1)
         if isinstance(step, BlockStep):

@@ -178,7 +178,7 @@ class SegmentPlan:
     drawn_sizes: list[tuple[float, Distribution, int, bool, Site, int | None]] = field(default_factory=list)
     early: list[tuple[int, Footprint, bool]] = field(
         default_factory=list
-    )  # of garbage and scaled garbage: the segment with whose end it dies, before the request does
+    )  # of garbage and scaled garbage: what dies before the request, and when (see `Deaths.add`)
     frames_bytes: int = 0  # of the calls in it, beyond those that the request has throughout
     steady: list[tuple[Site, Footprint, bool, float]] = field(
         default_factory=list
@@ -211,7 +211,7 @@ class Block:
         shares: what each of them does at its sites.
         varying: of sites where it varies: bytes and objects in each request, ns in the allocator per object.
         waits: per segment, how long the blocking step that ends it takes (None: it does not block for a time).
-        dying: per segment, bytes of the garbage that are dead from its end on, not only at the request's (None: none).
+        deaths: what of the garbage is dead before the request ends.
     """
 
     n: int
@@ -223,7 +223,7 @@ class Block:
     shares: Shares
     varying: list[tuple[Site, IntArray, IntArray, float]]
     waits: list[FloatArray | None]
-    dying: list[IntArray | None]
+    deaths: Deaths
 
 
 def _target_of(step: Step) -> str:
@@ -242,24 +242,38 @@ def _target_of(step: Step) -> str:
     return ""
 
 
-def _die(dying: list[IntArray | None], segment: int | None, sizes: IntArray) -> None:
-    """So many bytes of each request are dead from the end of a segment on."""
-    if segment is not None:
-        known = dying[segment]
-        dying[segment] = sizes if known is None else known + sizes
+_TEMPORARY = -1
+
+
+class Deaths:
+    """Bytes of garbage that are dead before their request ends, in each request.
+
+    Attributes:
+        dropped: per segment: dead from its end on (None: none).
+        temporary: per segment: made in it, and each dead as soon as it is used (None: none).
+    """
+
+    def __init__(self, segments: int) -> None:
+        self.dropped: list[IntArray | None] = [None] * segments
+        self.temporary: list[IntArray | None] = [None] * segments
+
+    def add(self, segment: int, death: int | None, sizes: IntArray) -> None:
+        """So many bytes made in `segment`.
+
+        Args:
+            death: the segment with whose end they die, or `_TEMPORARY`; None: they die with the request.
+        """
+        if death is not None:
+            rows, at = (self.temporary, segment) if death == _TEMPORARY else (self.dropped, death)
+            known = rows[at]
+            rows[at] = sizes if known is None else known + sizes
 
 
 def _deaths(steps: Sequence[Step]) -> dict[int, int]:
-    """Allocate steps whose objects die before the request: the segment with whose end they do.
-
-    What is temporary is dead as soon as it is used: with the segment it is made in, as nobody looks at the heap in
-    between but a cycle that starts there. What is dropped is dead from there on.
-    """
+    """Of allocate steps whose objects die before the request: the segment with whose end they do, or `_TEMPORARY`."""
     segment = 0
-    segments: list[int] = []
     dropped: dict[str, int] = {}
     for step in steps:
-        segments.append(segment)
         match step:
             case DropStep():
                 dropped[step.name] = segment
@@ -271,8 +285,8 @@ def _deaths(steps: Sequence[Step]) -> dict[int, int]:
     deaths: dict[int, int] = {}
     for number, step in enumerate(steps):
         if isinstance(step, AllocateStep):
-            death = segments[number] if step.lifetime == "temporary" else dropped.get(step.name or "")
-            if death is not None and death < segment:
+            death = _TEMPORARY if step.lifetime == "temporary" else dropped.get(step.name or "")
+            if death is not None:
                 deaths[number] = death
     return deaths
 
@@ -357,6 +371,11 @@ class Plan:
     def blocks(self) -> bool:
         """Whether a request has several parts: it gives up its P on its way, or drops something."""
         return len(self.segments) > 1
+
+    @property
+    def makes_temporaries(self) -> bool:
+        """Whether some of what a request allocates is dead while it runs."""
+        return _TEMPORARY in self._deaths.values()
 
     @property
     def calls_deeply(self) -> bool:
@@ -566,7 +585,7 @@ class Plan:
         effects: list[tuple[Effect, IntArray]] = []
         waits: list[FloatArray | None] = []
         varying: list[tuple[Site, IntArray, IntArray, float]] = []
-        dying: list[IntArray | None] = [None] * len(self.segments)
+        deaths = Deaths(len(self.segments))
         for index, s in enumerate(self.segments):
             cpu = np.full(n, float(s.cpu_ns))
             for distribution in s.drawn_ns:
@@ -579,7 +598,7 @@ class Plan:
             bytes_ = np.full(n, s.garbage.bytes + scaled_garbage.bytes, dtype=np.int64)
             count = np.full(n, s.garbage.objects + scaled_garbage.objects, dtype=np.int64)
             mine: list[tuple[Effect, IntArray]] = []
-            self._steady_deaths(s, n, dying)
+            self._steady_deaths(index, n, deaths)
             for per_request, unit, scaled, outlive, site, death in s.fractional:
                 times = self._round_at_random(per_request * (self.scale if scaled else 1.0), n)
                 cpu += times * unit.alloc_ns
@@ -587,7 +606,7 @@ class Plan:
                     bytes_ += times * unit.bytes
                     count += times * unit.objects
                     varying.append((site, times * unit.bytes, times * unit.objects, unit.alloc_ns))
-                    _die(dying, death, times * unit.bytes)
+                    deaths.add(index, death, times * unit.bytes)
                 else:
                     mine.append((outlive, times))
             for per_request, distribution, words, scaled, site, death in s.drawn_sizes:
@@ -597,7 +616,7 @@ class Plan:
                 made = count - before[1]
                 each_ns = (float(cpu.sum()) - before[2]) / max(1, int(made.sum()))
                 varying.append((site, bytes_ - before[0], made, each_ns))
-                _die(dying, death, bytes_ - before[0])
+                deaths.add(index, death, bytes_ - before[0])
             garbage += bytes_
             objects += count
             for number, (per_request, effect, cost) in enumerate(s.effects):
@@ -614,19 +633,19 @@ class Plan:
         self._slow_down(max(1.0, sum(float(a.sum()) for a in ns) / n))
         if record:
             self._stall(ns)
-        return Block(n, ns, alloc, garbage, objects, effects, self._shares_of_scale(), varying, waits, dying)
+        return Block(n, ns, alloc, garbage, objects, effects, self._shares_of_scale(), varying, waits, deaths)
 
-    def _steady_deaths(self, s: SegmentPlan, n: int, dying: list[IntArray | None]) -> None:
+    def _steady_deaths(self, segment: int, n: int, deaths: Deaths) -> None:
         """What is the same in each request and dies before it; scaled parts are rounded together, as the whole is."""
         bytes_ = 0
-        for death, made, scaled in s.early:
+        for death, made, scaled in self.segments[segment].early:
             if scaled:
                 before = round(bytes_ * self.scale)
                 bytes_ += made.bytes
                 size = round(bytes_ * self.scale) - before
             else:
                 size = made.bytes
-            _die(dying, death, np.full(n, size, dtype=np.int64))
+            deaths.add(segment, death, np.full(n, size, dtype=np.int64))
 
     def _waits(self, s: SegmentPlan, n: int) -> FloatArray | None:
         step = s.ends_with

@@ -163,3 +163,18 @@ def test_recursion_grows_the_stack_by_copying_and_a_cycle_shrinks_it_again() -> 
 
 def test_flows_by_which_an_address_leaves_are_those_of_the_compiler() -> None:
     assert set(LEAVING) == {flow.value for flow in ESCAPING}
+
+
+def test_temporaries_of_a_request_that_never_waits_are_dead_while_it_runs() -> None:
+    """One request allocates 64 MiB in 50 ms; a cycle in the middle finds it all in use, or next to nothing."""
+    spin = {"kind": "cpu", "ns": 50 * MS}
+    later = {"name": "later", "arrivals": "recorded", "arrival_times_ns": [25 * MS], "steps": [FORCE]}
+    found = {}
+    for lifetime in ("request", "temporary"):
+        made = {"kind": "allocate", "size": MIB, "count": 64, "lifetime": lifetime}
+        request = {"workers": 1, "steps": [spin, made]}
+        off = {"gogc": "off"}
+        world = tiny({}, request, later, procs=2, duration=80 * MS, runtime=off).run()
+        found[lifetime] = world.rows["cycle"][0].heap_marked_bytes
+    assert found["request"] == pytest.approx(32 * MIB, rel=0.1)
+    assert found["temporary"] < 64 * KIB

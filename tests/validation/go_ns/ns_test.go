@@ -211,8 +211,8 @@ func BenchmarkCalNoscan64(b *testing.B) { run(b, func(int) { sink64 = new(b64) }
 func BenchmarkCalNoscan2k(b *testing.B) { run(b, func(int) { sink2k = new(b2k) }) }
 func BenchmarkCalScan64(b *testing.B)   { run(b, func(int) { sinkp64 = new(p64) }) }
 func BenchmarkCalScan1k(b *testing.B)   { run(b, func(int) { sinkp1k = new(p1k) }) }
-func BenchmarkCalLarge64k(b *testing.B) { run(b, func(int) { sink64k = new(b64k) }) }
-func BenchmarkCalLarge256k(b *testing.B) {
+func BenchmarkLarge64k(b *testing.B) { run(b, func(int) { sink64k = new(b64k) }) }
+func BenchmarkLarge256k(b *testing.B) {
 	run(b, func(int) { sink256k = new(b256k) })
 }
 func BenchmarkCalAppend(b *testing.B) {

@@ -343,7 +343,9 @@ class _Case:
                     if len(lines) >= 10 and repeat["elapsed_s"] / len(lines) > _APART_S
                 ]
                 yield from self.observe(f"{clock[:-3]}_p50_ns", values, _STW_OFF, _constant(constant))
-        elif self.is_closed and not any(isinstance(s, PointerWritesStep) for s in self.spec.requests[0].steps):
+        elif self.is_closed and not any(
+            isinstance(s, PointerWritesStep) for s in self.spec.requests[0].steps
+        ):
             yield from self._stopping()
 
     def _stopping(self) -> Iterator[Observation]:

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from gcsim.runtime.program import Effect, Plan
+    from gcsim.runtime.effects import Effect
+    from gcsim.runtime.program import Plan
     from gcsim.runtime.world import P, World
 
 

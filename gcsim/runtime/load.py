@@ -16,10 +16,11 @@ import numpy as np
 from gcsim.policy.constants import PAGE_BYTES
 from gcsim.runtime.build import Builder
 from gcsim.runtime.clock import Alarm
+from gcsim.runtime.effects import Effect
 from gcsim.runtime.expand import expand_with_origins
 from gcsim.runtime.goroutine import Goroutine, Worker
 from gcsim.runtime.heap import RetainedState
-from gcsim.runtime.program import Effect, Plan, Unlock
+from gcsim.runtime.program import Plan, Unlock
 from gcsim.runtime.randomness import stream
 from gcsim.runtime.sites import Shares, Site
 from gcsim.spec.models import BlockStep, DropStep, GCStep, LockStep, Phase, SyscallStep

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from gcsim.runtime.world import P, World
 
 
-TICK_NS = 4_000_000  # derived: kernel/sched/fair.c runs the balancer from the tick, CONFIG_HZ=250 (Linux 6.18)
+TICK_NS = (
+    4_000_000  # derived: kernel/sched/fair.c runs the balancer from the tick, CONFIG_HZ=250 (Linux 6.18)
+)
 _OFF_CORE = ("idle", "overhead")
 
 

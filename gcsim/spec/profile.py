@@ -146,7 +146,9 @@ class MachineProfile(BaseModel):
     @field_validator("constants", mode="before")
     @classmethod
     def _has_later_ones(cls, constants: object) -> object:
-        return {**_LATER, **constants} if isinstance(constants, Mapping) else constants
+        if not isinstance(constants, Mapping):
+            return constants
+        return {**constants, **{name: each for name, each in _LATER.items() if name not in constants}}
 
     @field_validator("constants")
     @classmethod

@@ -63,7 +63,7 @@ def test_get_without_put_allocates_a_buffer_for_every_request(outcomes: dict[str
 def test_a_leak_makes_each_cycle_mark_more_and_a_bounded_cache_does_not(outcomes: dict[str, Outcome]) -> None:
     outcome = outcome_of("globals", outcomes)
     assert outcome.before["marked_growth"] > 1.5
-    assert outcome.after["marked_growth"] == pytest.approx(1, abs=0.05)
+    assert outcome.after["marked_growth"] == pytest.approx(1, abs=0.1)
 
 
 def test_a_cycle_has_two_pauses_and_both_are_short_beside_marking(outcomes: dict[str, Outcome]) -> None:

@@ -97,6 +97,38 @@ COUNTS = st.sampled_from([0.3, 1.0, 4.0])
 LIFETIMES = st.sampled_from(["request", "temporary"])
 
 
+def _map_tables() -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {
+            "key_size": st.sampled_from([8, 16]),
+            "value_size": st.sampled_from([0, 8, 100]),
+            "key_pointers": st.just(True),
+            "remade": st.booleans(),
+        }
+    )
+
+
+@st.composite
+def _then(draw: st.DrawFn, steps: st.SearchStrategy[dict[str, Any]]) -> dict[str, Any]:
+    """An allocation, and what becomes of it before the request ends."""
+    step = dict(draw(steps))
+    if step.get("site") not in ("local", "sized-late", "grows", "table"):  # these stay in their function
+        after = draw(st.sampled_from([None, "drop", "reference", "copy"]))
+        lifetime = {"kind": "constant", "mean": draw(st.sampled_from([100 * US, 20 * MS]))}
+        if after == "drop":
+            step["then"] = {"kind": "drop"}
+        elif after == "reference":
+            step["then"] = {"kind": "keep", "lifetime": lifetime}
+        elif after == "copy":
+            step["then"] = {
+                "kind": "keep",
+                "by": "copy",
+                "size": min(8, step.get("size", 8)),
+                "lifetime": lifetime,
+            }
+    return step
+
+
 def _at_sites() -> list[st.SearchStrategy[dict[str, Any]]]:
     """Steps that stand for several allocations, or for none."""
     common = {"count": COUNTS, "lifetime": LIFETIMES}
@@ -134,18 +166,27 @@ def _at_sites() -> list[st.SearchStrategy[dict[str, Any]]]:
     ]
 
 
-def _steps(sets: tuple[str, ...]) -> st.SearchStrategy[list[dict[str, Any]]]:
+def steps(sets: tuple[str, ...]) -> st.SearchStrategy[list[dict[str, Any]]]:
     """A few steps in any order, after a CPU step: a closed loop that takes no time would never end."""
     kinds = [
         _timed("cpu", 0, 100 * US, calibrated_spin=st.booleans()),
-        _allocate(),
-        *_at_sites(),
+        _then(_allocate()),
+        *map(_then, _at_sites()),
         _timed("block", 0, 2 * MS, timer=st.booleans()),
         _timed("syscall", 0, MS),
         st.fixed_dictionaries(
             {"kind": st.just("lock"), "name": st.sampled_from(["a", "b"]), "hold_ns": st.integers(0, 50 * US)}
         ),
         st.fixed_dictionaries({"kind": st.just("pointer_writes"), "count": st.integers(0, 200)}),
+        st.fixed_dictionaries(
+            {
+                "kind": st.just("call"),
+                "count": st.sampled_from([1, 40]),
+                "size": st.sampled_from([0, 64, 2048]),
+                "by": st.sampled_from(["value", "pointer"]),
+                "nested": st.booleans(),
+            }
+        ),
         st.fixed_dictionaries(
             {"kind": st.just("leak"), "size": st.sampled_from([16, 256]), "pointer_words": st.integers(0, 2)}
         ),
@@ -167,6 +208,9 @@ def _steps(sets: tuple[str, ...]) -> st.SearchStrategy[list[dict[str, Any]]]:
                 {"kind": st.just("publish"), "set": names, "count": st.sampled_from([0.01, 0.2])}
             ),
             st.fixed_dictionaries(
+                {"kind": st.just("delete"), "set": names, "count": st.sampled_from([0.01, 0.5])}
+            ),
+            st.fixed_dictionaries(
                 {
                     "kind": st.just("pointer_writes"),
                     "count": st.integers(0, 200),
@@ -180,10 +224,18 @@ def _steps(sets: tuple[str, ...]) -> st.SearchStrategy[list[dict[str, Any]]]:
 
 
 def _with_puts(drawn: tuple[dict[str, Any], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The steps, and every buffer goes back to its pool at the end."""
+    """The steps; what has a name is dropped or kept at once, and every buffer goes back to its pool at the end."""
     first, rest = drawn
+    written = [first]
+    for number, step in enumerate(rest):
+        after = step.pop("then", None)
+        if after is None:
+            written.append(step)
+        else:
+            name = f"made-{number}"
+            written += [{**step, "name": name, "lifetime": "request"}, {**after, "name": name}]
     pools = [step["pool"] for step in rest if step["kind"] == "pool_get"]
-    return [first, *rest, *({"kind": "pool_put", "pool": pool} for pool in pools)]
+    return [*written, *({"kind": "pool_put", "pool": pool} for pool in pools)]
 
 
 @st.composite
@@ -191,7 +243,7 @@ def _request(draw: st.DrawFn, name: str, sets: tuple[str, ...], duration_ns: int
     request: dict[str, Any] = {
         "name": name,
         "stack_used_bytes": draw(st.sampled_from([256, 1024, 5000, 20_000])),
-        "steps": draw(_steps(sets)),
+        "steps": draw(steps(sets)),
     }
     kind = draw(st.sampled_from(["closed", "poisson", "constant", "recorded"]))
     if kind == "closed":
@@ -289,6 +341,7 @@ def spec_data(draw: st.DrawFn) -> dict[str, Any]:
                 "entries": draw(st.integers(0, 2000)),
                 "objects": draw(st.lists(_objects(), max_size=3)),
                 "table_slot_bytes": draw(st.sampled_from([0, 8, 16])),
+                "map": draw(st.none() | _map_tables()),
                 "built": draw(st.sampled_from(["start_up", "load_start"])),
             }
             for name in sets

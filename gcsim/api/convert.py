@@ -248,7 +248,7 @@ def _models() -> Iterator[tuple[str, type[BaseModel]]]:
     """Message name -> model, for every message that mirrors a model."""
     every: tuple[type[BaseModel], ...] = (
         Spec, models.RuntimeSettings, models.Generational, models.Machine, models.Run, models.Record, models.Globals, models.IdleGoroutines,
-        models.AllocationSite, models.RetainedSet, models.ObjectGroup, models.RequestClass, models.Phase, *STEP_MODELS.values(),
+        models.AllocationSite, models.RetainedSet, models.MapTable, models.ObjectGroup, models.RequestClass, models.Phase, *STEP_MODELS.values(),
     )  # fmt: skip
     for model in every:
         yield MESSAGES.get(model, model.__name__), model

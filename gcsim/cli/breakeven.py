@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from gcsim.cli.output import stdout_console
-from gcsim.fit.breakeven import COPY_NS_PER_BYTE, Program, break_even
+from gcsim.fit.breakeven import Program, break_even
 from gcsim.spec.models import GO_RELEASES
 from gcsim.spec.profile import load_profile
 from gcsim.units import format_bytes, format_ns
@@ -46,9 +46,7 @@ _CALLS = (1, 2, 5, 10, 20, 50, 100)
 @click.option(
     "--copy-ns-per-byte",
     type=click.FloatRange(0, min_open=True),
-    default=COPY_NS_PER_BYTE,
-    show_default=True,
-    help="What copying costs on the machine.",
+    help="What copying costs.  [default: the profile's copy_ns_per_byte]",
 )
 @click.option(
     "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Form."
@@ -60,7 +58,7 @@ def command(
     calls: tuple[int, ...],
     pointer_words: int,
     live_object_bytes: int,
-    copy_ns_per_byte: float,
+    copy_ns_per_byte: float | None,
     output: str,
 ) -> None:
     """Show from which size on a pointer to the heap is cheaper than a value, by the calls it is passed through.

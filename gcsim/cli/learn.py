@@ -11,8 +11,9 @@ from gcsim.cli import exit_codes
 from gcsim.cli.output import format_value, stdout_console
 from gcsim.interop.files import write_whole
 from gcsim.lessons.catalog import LESSONS
-from gcsim.lessons.compare import NUMBERS, run_lesson
+from gcsim.lessons.compare import NUMBERS, changed_lines, run_lesson
 from gcsim.lessons.picture import html
+from gcsim.lessons.systems import by_system
 
 
 @click.command("learn")
@@ -35,16 +36,21 @@ def command(ctx: click.Context, lesson: str | None, page: Path | None) -> None:
         if page is not None:
             raise click.UsageError("--html needs a LESSON")
         table = Table(box=None, pad_edge=False)
-        table.add_column("lesson", no_wrap=True)
-        table.add_column("what it shows")
-        for one in LESSONS.values():
-            table.add_row(one.name, one.title)
+        for column in ("lesson", "what it shows"):
+            table.add_column(column, no_wrap=column == "lesson")
+        table.add_column("about", style="dim")
+        for about, names in by_system().items():
+            for name in names:
+                table.add_row(name, LESSONS[name].title, about if name == names[0] else "")
         console.print(table)
         console.print("\nNext: gcsim learn pool", markup=False)
         return
     chosen = LESSONS[lesson]
     outcome = run_lesson(chosen)
     console.print(f"{chosen.title}\n\n{chosen.change}\n", markup=False)
+    for line in changed_lines(chosen):
+        console.print(f"  {line}", markup=False, style="red" if line[0] == "-" else "green")
+    console.print()
     table = Table(box=None, pad_edge=False)
     table.add_column("number", no_wrap=True)
     for side in ("before", "after"):

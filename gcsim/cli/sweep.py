@@ -169,7 +169,9 @@ def command(
     if access["server"] is not None:
         for option, value in (("--jobs", jobs), ("--dask", dask), ("--until-ci", until or None)):
             if value is not None:
-                raise click.UsageError(f"{option} and --server exclude each other: the server has its own workers")
+                raise click.UsageError(
+                    f"{option} and --server exclude each other: the server has its own workers"
+                )
     if until and replications is None:
         raise click.UsageError("--until-ci needs a range to stop in, such as --replications 3..20")
     if replications is not None and replications[0] < replications[1] and not until:

@@ -18,9 +18,6 @@ from gcsim.policy.releases import release_rules
 from gcsim.runtime.costs import CostModel
 from gcsim.spec.profile import MachineProfile
 
-# measured: tests/validation/go_copy, user CPU time of passing 1 to 32 KiB by value against by pointer, 0.016 to 0.020
-# ns per byte in cache, 2-core EPYC KVM guest, go1.27.3, 2026-11; smaller structs 0.005 to 0.013.
-COPY_NS_PER_BYTE: Final = 0.018
 LARGEST_BYTES: Final = 1 << 20
 
 
@@ -56,14 +53,14 @@ class Program:
         gogc_percent: GOGC; None = off: nothing is ever marked or swept.
         live_object_bytes: size of the typical object that is live while this one is garbage: what marking costs.
         pointer_words: words of the struct up to its last pointer.
-        copy_ns_per_byte: of copying a struct, measured on the machine.
+        copy_ns_per_byte: of copying a struct; None = the profile's.
     """
 
     go: str = "1.27"
     gogc_percent: int | None = 100
     live_object_bytes: int = 64
     pointer_words: int = 1
-    copy_ns_per_byte: float = COPY_NS_PER_BYTE
+    copy_ns_per_byte: float | None = None
 
 
 def costs_of(size_bytes: int, calls: int, program: Program, profile: MachineProfile) -> Costs:
@@ -80,7 +77,8 @@ def costs_of(size_bytes: int, calls: int, program: Program, profile: MachineProf
         mark_ns = made.bytes * live.mark_ns / live.bytes * 100 / max(1, program.gogc_percent)
         # Large objects have a span of several pages that is swept at once.
         sweep_ns = profile["sweep_page_ns"] * min(1.0, made.bytes / PAGE_BYTES)
-    return Costs(size_bytes, calls * program.copy_ns_per_byte * size_bytes, made.alloc_ns, sweep_ns, mark_ns)
+    each = model.copy_ns(size_bytes, program.copy_ns_per_byte)
+    return Costs(size_bytes, calls * each, made.alloc_ns, sweep_ns, mark_ns)
 
 
 def break_even(calls: int, program: Program, profile: MachineProfile) -> Costs | None:

@@ -5,61 +5,9 @@ A claim compares one number of both sides and is checked on every run, in the te
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """`after` against `before` in one number: at most (`<=`), or at least (`>=`) so many times as much."""
-
-    number: str
-    relation: Literal["<=", ">="]
-    factor: float
-
-    def holds(self, before: float | None, after: float | None) -> bool:
-        """Whether it does; a number that is missing on either side is no support."""
-        if before is None or after is None:
-            return False
-        return after <= self.factor * before if self.relation == "<=" else after >= self.factor * before
-
-    def __str__(self) -> str:
-        word = "at most" if self.relation == "<=" else "at least"
-        return f"{self.number}: after is {word} {self.factor:g} times before"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lesson:
-    """One lesson.
-
-    Attributes:
-        change: what differs between before and after.
-        why: what that does, in plain sentences.
-        precise: what Go really does where it is often said otherwise; may be empty.
-        shows: further numbers to print beside those of the claims.
-    """
-
-    name: str
-    title: str
-    change: str
-    why: str
-    claims: tuple[Claim, ...]
-    precise: str = ""
-    shows: tuple[str, ...] = ()
-
-    @property
-    def numbers(self) -> tuple[str, ...]:
-        """Numbers to print: those of the claims first."""
-        return tuple(dict.fromkeys((*(claim.number for claim in self.claims), *self.shows)))
-
-
-def _at_most(factor: float, number: str) -> Claim:
-    return Claim(number=number, relation="<=", factor=factor)
-
-
-def _at_least(factor: float, number: str) -> Claim:
-    return Claim(number=number, relation=">=", factor=factor)
-
+from gcsim.lessons.allocation import ALLOCATION_LESSONS
+from gcsim.lessons.lesson import Claim as Claim
+from gcsim.lessons.lesson import Lesson, at_least, at_most
 
 _LESSONS = (
     Lesson(
@@ -71,9 +19,9 @@ _LESSONS = (
         precise="A pool is no cache: each collection moves what lies in it to a victim cache and drops what lay "
         "there, so buffers unused for two cycles are gone.",
         claims=(
-            _at_most(0.1, "bytes_per_request"),
-            _at_most(0.2, "num_gc"),
-            _at_least(1.1, "throughput_rps"),
+            at_most(0.1, "bytes_per_request"),
+            at_most(0.2, "num_gc"),
+            at_least(1.1, "throughput_rps"),
         ),
         shows=("gc_cpu_frac", "latency_ns_p99"),
     ),
@@ -87,9 +35,9 @@ _LESSONS = (
         precise="At first a leak makes collections rarer, not dearer: the goal grows with it. The bill comes as memory, "
         "and under a memory limit as the death spiral of the lesson memory-limit.",
         claims=(
-            _at_most(0.7, "heap_marked_bytes_mean"),
-            _at_most(0.7, "memory_end_bytes"),
-            _at_most(0.5, "marked_growth"),
+            at_most(0.7, "heap_marked_bytes_mean"),
+            at_most(0.7, "memory_end_bytes"),
+            at_most(0.5, "marked_growth"),
         ),
         shows=("num_gc", "mark_cpu_ns_per_gc", "gc_cpu_frac"),
     ),
@@ -102,22 +50,23 @@ _LESSONS = (
         precise="The limit is soft: a limiter holds the collector at about half of the CPU, and memory then passes "
         "the limit instead.",
         claims=(
-            _at_most(0.2, "num_gc"),
-            _at_most(0.5, "gc_cpu_frac"),
-            _at_least(1.2, "throughput_rps"),
+            at_most(0.2, "num_gc"),
+            at_most(0.5, "gc_cpu_frac"),
+            at_least(1.2, "throughput_rps"),
         ),
         shows=("memory_peak_bytes", "num_limited_gc", "latency_ns_p99"),
     ),
     Lesson(
         name="scope",
         title="What is referred to longer is marked",
-        change="Before, a closure refers to the request's data for 20 ms after its end; after, nothing does.",
+        change="Requests parse 64 KiB and wait 20 ms for a backend: what they parsed is referred to until their end before, and "
+        "last used ahead of the wait after.",
         why="Lifetime is reachability. The same bytes are allocated either way, but those still referred to when a "
         "cycle begins are marked, count as live and raise the heap goal.",
         precise="Leaving a function frees nothing on the heap: a local that escapes is freed by the sweep after "
         "the first cycle that no longer reaches it, and one that does not escape lies in the frame. And marking finds "
         "what is reachable; what is not is merely what was left unmarked.",
-        claims=(_at_most(0.7, "heap_marked_bytes_mean"), _at_most(0.7, "heap_goal_bytes_mean")),
+        claims=(at_most(0.7, "heap_marked_bytes_mean"), at_most(0.7, "heap_goal_bytes_mean")),
         shows=("bytes_per_request", "num_gc", "memory_peak_bytes"),
     ),
     Lesson(
@@ -127,7 +76,7 @@ _LESSONS = (
         "keeps one busy.",
         why="The next node of a list is known only once this one is scanned, so there is never more than one piece "
         "of work to share. A tree fans out, and idle Ps help to mark it.",
-        claims=(_at_most(0.7, "mark_ns_mean"),),
+        claims=(at_most(0.7, "mark_ns_mean"),),
         shows=("scan_work_bytes_mean", "mark_cpu_ns_per_gc", "num_gc", "latency_ns_p99"),
     ),
     Lesson(
@@ -137,7 +86,7 @@ _LESSONS = (
         "indices in place of pointers after.",
         why="Marking costs by object and by pointer word. One object without pointers is marked by setting one bit: "
         "its spans are noscan and nobody looks into them.",
-        claims=(_at_most(0.2, "scan_work_bytes_mean"), _at_most(0.5, "mark_cpu_ns_per_gc")),
+        claims=(at_most(0.2, "scan_work_bytes_mean"), at_most(0.5, "mark_cpu_ns_per_gc")),
         shows=("heap_marked_bytes_mean", "num_gc", "gc_cpu_frac"),
     ),
     Lesson(
@@ -149,10 +98,10 @@ _LESSONS = (
         precise="There is no pause between mark and sweep. A cycle has two: sweep termination before marking and "
         "mark termination after it; sweeping then runs beside the program too.",
         claims=(
-            _at_least(4.0, "mark_ns_mean"),
-            _at_most(2.0, "stw_pause_ns_p50"),
-            _at_most(1.0, "pauses_per_gc"),
-            _at_least(1.0, "pauses_per_gc"),
+            at_least(4.0, "mark_ns_mean"),
+            at_most(2.0, "stw_pause_ns_p50"),
+            at_most(1.0, "pauses_per_gc"),
+            at_least(1.0, "pauses_per_gc"),
         ),
         shows=("stw_pause_ns_p99", "num_gc"),
     ),
@@ -163,9 +112,9 @@ _LESSONS = (
         why="The goal is live heap + GOGC percent of it (stacks and globals count too). Four times the room means about "
         "a fourth of the cycles, each of which costs the same.",
         claims=(
-            _at_most(0.4, "num_gc"),
-            _at_most(0.7, "gc_cpu_frac"),
-            _at_least(1.5, "memory_peak_bytes"),
+            at_most(0.4, "num_gc"),
+            at_most(0.7, "gc_cpu_frac"),
+            at_least(1.5, "memory_peak_bytes"),
         ),
         shows=("heap_goal_bytes_mean", "throughput_rps", "mark_cpu_ns_per_gc"),
     ),
@@ -176,7 +125,7 @@ _LESSONS = (
         "and the struct is let go.",
         why="The collector marks objects, not fields: an interior pointer marks the whole allocation. Copying out "
         "what is needed, or setting the pointer to nil early, lets the next cycle have the rest.",
-        claims=(_at_most(0.5, "heap_marked_bytes_mean"), _at_most(0.7, "memory_peak_bytes")),
+        claims=(at_most(0.5, "heap_marked_bytes_mean"), at_most(0.7, "memory_peak_bytes")),
         shows=("alloc_bytes", "num_gc", "heap_goal_bytes_mean"),
     ),
     Lesson(
@@ -186,7 +135,7 @@ _LESSONS = (
         "outside of marking.",
         why="While marking, each pointer store shades the old and the new target, lest the program hide a white "
         "object behind a black one. Integers need no barrier.",
-        claims=(_at_most(0.98, "latency_ns_p99"), _at_least(1.01, "throughput_rps")),
+        claims=(at_most(0.98, "latency_ns_p99"), at_least(1.01, "throughput_rps")),
         shows=("latency_ns_p50", "num_gc"),
     ),
     Lesson(
@@ -198,9 +147,9 @@ _LESSONS = (
         precise="Go has no nursery, no promotion and no minor collection, whatever is written about it. Objects that "
         "die young are cheap in Go where they do not escape to the heap at all.",
         claims=(
-            _at_least(1.3, "num_gc"),
-            _at_most(1.25, "mark_cpu_ns_per_gc"),
-            _at_least(0.75, "mark_cpu_ns_per_gc"),
+            at_least(1.3, "num_gc"),
+            at_most(1.25, "mark_cpu_ns_per_gc"),
+            at_least(0.75, "mark_cpu_ns_per_gc"),
         ),
         shows=("bytes_per_request", "heap_marked_bytes_mean", "gc_cpu_frac"),
     ),
@@ -216,10 +165,10 @@ _LESSONS = (
         "setting. Under it gctrace and the runtime's pause metrics still show two short pauses, as if the program ran "
         "between them: goroutines are held back instead. Here the pause is what the program sees.",
         claims=(
-            _at_most(0.05, "stw_pause_ns_p50"),
-            _at_most(0.6, "latency_ns_p99"),
-            _at_most(1.5, "gc_cpu_frac"),
-            _at_least(1.2, "mark_ns_mean"),
+            at_most(0.05, "stw_pause_ns_p50"),
+            at_most(0.6, "latency_ns_p99"),
+            at_most(1.5, "gc_cpu_frac"),
+            at_least(1.2, "mark_ns_mean"),
         ),
         shows=("stw_pause_ns_max", "mark_assist_cpu_ns", "num_gc", "latency_ns_p50"),
     ),
@@ -237,13 +186,13 @@ _LESSONS = (
         "assumed, not measured on such a collector. And it pays only where the young die: where most of what is "
         "allocated survives, everything is copied and then marked all the same, and it loses.",
         claims=(
-            _at_most(0.3, "num_gc"),
-            _at_most(0.5, "gc_cpu_frac"),
-            _at_least(1.05, "throughput_rps"),
-            _at_least(1.2, "stw_pause_ns_p50"),
+            at_most(0.3, "num_gc"),
+            at_most(0.5, "gc_cpu_frac"),
+            at_least(1.05, "throughput_rps"),
+            at_least(1.2, "stw_pause_ns_p50"),
         ),
         shows=("num_minor_gc", "minor_pauses_per_s", "promoted_frac", "memory_peak_bytes", "latency_ns_p99"),
     ),
 )
 
-LESSONS: dict[str, Lesson] = {lesson.name: lesson for lesson in _LESSONS}
+LESSONS: dict[str, Lesson] = {lesson.name: lesson for lesson in (*_LESSONS, *ALLOCATION_LESSONS)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import tempfile
 from dataclasses import dataclass
 from importlib.resources import as_file, files
@@ -11,13 +12,18 @@ from typing import Any, Literal
 from gcsim.datasets.metrics import METRIC_BY_NAME, Metric
 from gcsim.datasets.reader import Result
 from gcsim.datasets.run import run_spec
-from gcsim.lessons.catalog import Claim, Lesson
+from gcsim.lessons.lesson import Claim, Lesson
 from gcsim.spec.load import load_spec
 from gcsim.spec.models import Spec
 
 Side = Literal["before", "after"]
 
 _OWN = (
+    Metric(name="allocs_per_request", section="heap", type="float64", unit="objects", description="objects allocated per request"),
+    Metric(name="stacks_bytes_mean", section="heap", type="float64", unit="bytes", description="mean memory of goroutine stacks"),
+    Metric(name="frames_scanned_bytes_mean", section="collections", type="float64", unit="bytes", description="mean frames scanned on stacks per cycle"),
+    Metric(name="mark_cpu_ns_per_request", section="CPU", type="float64", unit="ns of CPU, summed over Ps", description="marking and assists per request"),
+    Metric(name="black_new_bytes_per_gc", section="collections", type="float64", unit="bytes", description="allocated while a cycle marks, black at once: not freed by that cycle"),
     Metric(name="bytes_per_request", section="heap", type="float64", unit="bytes", description="heap allocated per request"),
     Metric(name="mark_ns_mean", section="collections", type="float64", unit="ns", description="mean duration of marking"),
     Metric(name="mark_cpu_ns_per_gc", section="CPU", type="float64", unit="ns of CPU, summed over Ps", description="marking and assists per cycle"),
@@ -59,6 +65,18 @@ def spec_of(lesson: Lesson, side: Side) -> Spec:
         return load_spec(path)
 
 
+def changed_lines(lesson: Lesson) -> list[str]:
+    """What tells both workloads apart: lines of theirs with `-` (before) or `+` (after), comments and names aside."""
+
+    def lines(side: Side) -> list[str]:
+        text = (files("gcsim.lessons") / "specs" / f"{lesson.name}-{side}.yaml").read_text()
+        found = (line.split("  #")[0].rstrip() for line in text.splitlines() if not line.startswith("#"))
+        return [line for line in found if line.split(":")[0] not in ("name", "description")]
+
+    compared = difflib.ndiff(lines("before"), lines("after"))
+    return [f"{line[0]} {line[2:].strip()}" for line in compared if line[0] in "-+"]
+
+
 def run_lesson(lesson: Lesson) -> Outcome:
     """Simulate both sides; nothing is left on disk."""
     numbers: dict[Side, dict[str, float | None]] = {}
@@ -82,11 +100,18 @@ def numbers_of(result: Result) -> dict[str, float | None]:
     n = len(cycles)
     own: dict[str, float | None] = dict.fromkeys((metric.name for metric in _OWN), None)
     if result.summary["requests"]:
-        own["bytes_per_request"] = result.summary["alloc_bytes"] / result.summary["requests"]
+        requests = result.summary["requests"]
+        own["bytes_per_request"] = result.summary["alloc_bytes"] / requests
+        own["allocs_per_request"] = result.summary["alloc_objects"] / requests
+        marking = ("mark_assist_cpu_ns", "mark_background_cpu_ns", "mark_idle_cpu_ns")
+        own["mark_cpu_ns_per_request"] = sum(result.summary[name] for name in marking) / requests
     if result.summary["alloc_bytes"]:
         own["promoted_frac"] = result.summary["promoted_bytes"] / result.summary["alloc_bytes"]
     if result.summary["duration_s"]:
         own["minor_pauses_per_s"] = result.summary["num_minor_gc"] / result.summary["duration_s"]
+    samples = _load_rows(result, "heap")
+    if samples:
+        own["stacks_bytes_mean"] = sum(row["stacks_in_use_bytes"] for row in samples) / len(samples)
     if n:
         kinds = ("assist_cpu_ns", "dedicated_cpu_ns", "fractional_cpu_ns", "idle_cpu_ns")
         numbers = {row["cycle"] for row in cycles}
@@ -94,6 +119,9 @@ def numbers_of(result: Result) -> dict[str, float | None]:
         own |= {
             "mark_ns_mean": sum(row["mark_ns"] for row in cycles) / n,
             "mark_cpu_ns_per_gc": sum(row[kind] for row in cycles for kind in kinds) / n,
+            "frames_scanned_bytes_mean": sum(row["stack_scan_work_bytes"] for row in cycles) / n,
+            "black_new_bytes_per_gc": sum(row["heap_end_bytes"] - row["heap_start_bytes"] for row in cycles)
+            / n,
             "scan_work_bytes_mean": sum(row["heap_scan_work_bytes"] for row in cycles) / n,
             "marked_growth": cycles[-1]["heap_marked_bytes"] / cycles[0]["heap_marked_bytes"],
             "pauses_per_gc": pauses / n,

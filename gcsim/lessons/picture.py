@@ -6,7 +6,7 @@ from collections.abc import Callable
 from html import escape
 
 from gcsim.datasets.metrics import Metric
-from gcsim.lessons.compare import NUMBERS, Line, Outcome
+from gcsim.lessons.compare import NUMBERS, Line, Outcome, changed_lines
 from gcsim.units import format_bytes, format_ns
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 460, 240, 70, 24
@@ -15,6 +15,7 @@ _STYLE = (
     "table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #ddd}"
     "td:first-child,th:first-child{text-align:left}figure{display:inline-block;margin:0}"
     ".live{stroke:#1f6fb2}.goal{stroke:#c9571a;stroke-dasharray:4 3}polyline{fill:none;stroke-width:1.3}"
+    "pre{background:#f4f4f4;padding:.6em .8em;overflow-x:auto;font-size:13px}"
     "text{font-size:11px;fill:#555}.axis{stroke:#999}"
 )
 
@@ -43,10 +44,12 @@ def html(outcome: Outcome, format_value: Callable[[Metric, float | None], str]) 
         f"<li>{escape(str(claim))}: {'seen' if seen else 'NOT seen'}</li>"
         for claim, seen in outcome.verdicts()
     )
+    changes = escape("\n".join(changed_lines(lesson)))
     precise = f"<p><b>Precisely:</b> {escape(lesson.precise)}</p>" if lesson.precise else ""
     return (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(lesson.title)}</title>"
         f"<style>{_STYLE}</style><h1>{escape(lesson.title)}</h1><p>{escape(lesson.change)}</p>"
+        f"<pre>{changes}</pre>"
         f"{figures}<p>Solid: heap live. Dashed: heap goal. Both sides on the same axes.</p>"
         f"<table><tr><th>number<th>before<th>after</tr>{rows}</table>"
         f"<p><b>Why:</b> {escape(lesson.why)}</p>{precise}<ul>{claims}</ul></html>\n"

@@ -329,6 +329,9 @@ class Collector:
         contention = (1.0 + (p["mark_contention_frac"] if w.procs > 1 else 0.0)) * math.exp(
             p["mark_sigma"] * float(self._mark_rng.standard_normal())
         )
+        if any(plan.makes_temporaries for plan in w.probe.load.plans):
+            for g in w.alive:
+                g.bury()
         snapshot = self.snapshot = w.heap.mark_snapshot(w.env.now)
         pacer = w.pacer
         globals_bytes = w.spec.globals.scan_bytes

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
+from gcsim.policy.maps import MapType, insert_keys
 from gcsim.policy.releases import release_rules
 from gcsim.runtime import invariants
 from gcsim.runtime.audit import Audit
 from gcsim.runtime.clock import Alarm
-from gcsim.runtime.costs import CostModel, SpanClass
+from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
 from gcsim.runtime.cycle import Collector
 from gcsim.runtime.generations import Generations
 from gcsim.runtime.heap import Heap, PoolState, RetainedState
@@ -18,6 +21,7 @@ from gcsim.runtime.machine import Cores
 from gcsim.runtime.mark import MarkPhase
 from gcsim.runtime.memory import Memory
 from gcsim.runtime.probe import Probe
+from gcsim.runtime.randomness import stream
 from gcsim.runtime.records import Recorder
 from gcsim.runtime.scheduler import Scheduler
 from gcsim.runtime.stacks import Stacks
@@ -27,6 +31,7 @@ from gcsim.spec.models import ObjectGroup, PoolGetStep, RetainedSet, Spec
 from gcsim.spec.profile import MachineProfile
 
 _PROGRESS_NS = 50_000_000
+_MAP_DRAWN_BITS = 20  # hashes of up to a million keys are drawn to work out a map
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,8 @@ def _fill(heap: Heap, world: World) -> None:
             declared.table_slot_bytes,
             _width(declared),
             _span_classes(declared, costs),
+            _map_of(declared, world) if declared.map is not None else None,
+            is_remade=declared.map is not None and declared.map.remade,
         )
     for group in world.spec.globals.objects:
         unit = costs.group(group)
@@ -178,6 +185,34 @@ def _halved(group: ObjectGroup) -> ObjectGroup:
     if group.shape != "tree" or group.count < 2 or not group.pointer_words:
         return group
     return group.model_copy(update={"count": 1 + (group.count - 1) // 2})
+
+
+def _map_of(declared: RetainedSet, world: World) -> Callable[[int], Footprint]:
+    """The objects of a set's map by its number of entries.
+
+    Large maps are worked out from a smaller one in the same state of growth: a power of two fewer entries.
+    """
+    assert declared.map is not None
+    table = declared.map
+    map_type = MapType(
+        key_bytes=table.key_size,
+        value_bytes=table.value_size,
+        key_pointers=table.key_pointers,
+        value_pointers=table.value_pointers,
+    )
+
+    def objects(entries: int) -> Footprint:
+        halvings = max(0, entries.bit_length() - _MAP_DRAWN_BITS)
+        drawn = entries >> halvings
+        rng = stream(world.seed, f"map.{declared.name}.{entries}")
+        hashes = rng.integers(2**64, size=drawn, dtype=np.uint64)
+        total = Footprint()
+        for item, count in insert_keys(map_type, hashes, hint=drawn, rules=world.rules).kept.items():
+            words = item.request_bytes // WORD_BYTES if item.has_pointers else 0
+            total = total + world.costs.object(item.request_bytes, words, "map").times(count)
+        return total.times(1 << halvings)
+
+    return objects
 
 
 def _span_classes(declared: RetainedSet, costs: CostModel) -> dict[SpanClass, int]:

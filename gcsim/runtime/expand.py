@@ -1,4 +1,4 @@
-"""Steps that stand for several allocations, written out as ordinary ones: sites, growing slices, maps.
+"""Steps that stand for several allocations, written out as ordinary ones: sites, growing slices, maps, what is kept.
 
 What `policy` says a slice or a map allocates becomes `allocate` steps: what it outgrew dies at once, what it has in
 the end lives as long as the step says. Objects on the stack cost frame space (the stack must hold all of a request's
@@ -26,6 +26,7 @@ from gcsim.spec.models import (
     AppendStep,
     CpuStep,
     Distribution,
+    KeepStep,
     MapInsertStep,
     RequestClass,
     Step,
@@ -82,15 +83,29 @@ def expand_with_origins(
 ) -> tuple[RequestClass, tuple[int, ...]]:
     """The same, and for each step written out the index of the step that it stands for."""
     if not any(
-        isinstance(step, AppendStep | MapInsertStep) or (isinstance(step, AllocateStep) and step.site)
+        isinstance(step, AppendStep | MapInsertStep | KeepStep)
+        or (isinstance(step, AllocateStep) and step.site)
         for step in request.steps
     ):
         return request, tuple(range(len(request.steps)))
     by_name = {site.name: site for site in sites}
+    made = {
+        step.name: step
+        for step in request.steps
+        if isinstance(step, AllocateStep | AppendStep | MapInsertStep)
+    }
+    referred_to = {
+        step.name: step.lifetime
+        for step in request.steps
+        if isinstance(step, KeepStep) and step.by == "reference"
+    }
     frame = _Frame()
     steps: list[Step] = []
     origins: list[int] = []
     for number, step in enumerate(request.steps):
+        if isinstance(step, AllocateStep | AppendStep | MapInsertStep) and step.name in referred_to:
+            # The collector marks objects, not fields: whatever refers into it keeps all of it.
+            step = step.model_copy(update={"lifetime": referred_to[step.name]})
         match step:
             case AllocateStep() if step.site is not None:
                 steps += _allocate(step, by_name[step.site], frame, profile, rules)
@@ -99,6 +114,9 @@ def expand_with_origins(
             case MapInsertStep():
                 name = f"map.{request.name}.{number}"
                 steps += _map_insert(step, by_name, frame, rules, stream(seed, name))
+            case KeepStep():
+                if step.by == "copy":
+                    steps += _copy(step, made[step.name].count, profile)
             case _:
                 steps.append(step)
         origins += [number] * (len(steps) - len(origins))
@@ -120,6 +138,13 @@ def _allocate(
         return
     frame.bytes += size
     yield CpuStep(ns=round(step.count * size * profile["touch_ns_per_byte"]))
+
+
+def _copy(step: KeepStep, count: float, profile: MachineProfile) -> Iterator[Step]:
+    """The part is copied to an object of its own."""
+    assert step.size is not None, "checked by the spec"
+    yield CpuStep(ns=round(count * step.size * profile["copy_ns_per_byte"]))
+    yield _heap(count, step.size, step.pointer_words, step.lifetime)
 
 
 def _append(
@@ -151,7 +176,8 @@ def _append(
         if size:
             elements = size // step.element_size
             words = (elements - 1) * (step.element_size // PTR_BYTES) + step.pointer_words
-            yield _heap(step.count, size, words if step.pointer_words else 0, lifetime)
+            name = step.name if lifetime == step.lifetime else None
+            yield _heap(step.count, size, words if step.pointer_words else 0, lifetime, name)
 
 
 def _map_insert(
@@ -183,10 +209,13 @@ def _map_insert(
     for objects, lifetime in ((left_behind, "temporary"), (kept, step.lifetime)):
         for item, count in objects.items():
             words = item.request_bytes // PTR_BYTES if item.has_pointers else 0
-            yield _heap(step.count * count / draws, item.request_bytes, words, lifetime)
+            name = step.name if lifetime == step.lifetime else None
+            yield _heap(step.count * count / draws, item.request_bytes, words, lifetime, name)
 
 
-def _heap(count: float, size: int, pointer_words: int, lifetime: Lifetime) -> AllocateStep:
+def _heap(
+    count: float, size: int, pointer_words: int, lifetime: Lifetime, name: str | None = None
+) -> AllocateStep:
     return AllocateStep.model_validate(
-        {"count": count, "size": size, "pointer_words": pointer_words, "lifetime": lifetime}
+        {"count": count, "size": size, "pointer_words": pointer_words, "lifetime": lifetime, "name": name}
     )

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from gcsim.runtime.costs import Footprint
 
 if TYPE_CHECKING:
-    from gcsim.runtime.program import Effect, Plan
+    from gcsim.runtime.effects import Effect
+    from gcsim.runtime.program import Plan
     from gcsim.runtime.world import P, World
 
 
@@ -103,6 +104,14 @@ class Goroutine:
         """What it has allocated for a row that is not finished; such bytes have no fate yet."""
         return self.alloc - self.cum_alloc[self.row]
 
+    @property
+    def unbooked_bytes(self) -> int:
+        """What it has allocated for it altogether: sites are booked when the row is finished."""
+        return self.in_flight_bytes
+
+    def bury(self) -> None:
+        """Marking begins: temporary objects made so far for the row under way are dead, whoever still counts them."""
+
     def begin(self, cum_ns: Sequence[float], cum_alloc: Sequence[int]) -> None:
         """Start a new stretch."""
         self.cum_ns = cum_ns
@@ -152,6 +161,8 @@ class Worker(Goroutine):
     """A closed-loop worker whose requests never block: thousands of requests to a stretch."""
 
     __slots__ = (
+        "_died",
+        "_died_row",
         "_effects",
         "_ends_ns",
         "_garbage",
@@ -161,6 +172,7 @@ class Worker(Goroutine):
         "_objects",
         "_settled",
         "_shares",
+        "_temporary",
         "_varying",
         "plan",
     )
@@ -171,7 +183,7 @@ class Worker(Goroutine):
     def __init__(self, world: World, plan: Plan, number: int) -> None:
         super().__init__(world, f"{plan.name}/{number}")
         self.plan = plan
-        world.stacks.grow(self, plan.spec.stack_used_bytes)  # once in its life: its time is not worth a row
+        world.stacks.grow(self, plan.stack_used_bytes)  # once in its life: its time is not worth a row
         self.trace_knots = True
         self._knots_pos: list[float] = []
         self._knots_wall: list[int] = []
@@ -205,6 +217,9 @@ class Worker(Goroutine):
         self._varying = [
             (site, _from_zero(bytes_), _from_zero(n), each_ns) for site, bytes_, n, each_ns in block.varying
         ]
+        temporary = block.deaths.temporary[0]
+        self._temporary: list[int] | None = None if temporary is None else temporary.tolist()
+        self._died, self._died_row = 0, 0
         self._settled = 0
         self.use_rates(plan)
         # Arrays of the standard library: read one by one they give Python's numbers twice as fast as numpy's, and
@@ -218,6 +233,28 @@ class Worker(Goroutine):
     def finish_rows(self, first: int, last: int, now: int) -> None:
         if not self.plan.settles_late:
             self.settle(last)
+
+    @property
+    def in_flight_bytes(self) -> int:
+        under_way = self.alloc - self.cum_alloc[self.row]
+        return under_way - self._died if self._died_row == self.row else under_way
+
+    @property
+    def unbooked_bytes(self) -> int:
+        return self.alloc - self.cum_alloc[self.row]
+
+    def bury(self) -> None:
+        row = self.row
+        if self._temporary is None or row + 1 >= len(self.cum_alloc):
+            return
+        self.settle()
+        start = self.cum_alloc[row]
+        total = self.cum_alloc[row + 1] - start
+        dead = self._temporary[row] * (self.alloc - start) // total if total else 0
+        heap = self.world.heap
+        heap.in_flight_bytes -= dead - self._died
+        heap.dead_bytes += dead - self._died
+        self._died, self._died_row = dead, row
 
     def settle(self, last: int | None = None) -> None:
         """Book the requests finished since the last time: what they leave behind, and that they are done.
@@ -234,8 +271,11 @@ class Worker(Goroutine):
         world = self.world
         heap = world.heap
         now = world.env.now
-        heap.in_flight_bytes -= self.cum_alloc[last] - self.cum_alloc[first]
-        heap.dead_bytes += self._garbage.item(last) - self._garbage.item(first)
+        died = 0
+        if self._died_row < last:
+            died, self._died = self._died, 0
+        heap.in_flight_bytes -= self.cum_alloc[last] - self.cum_alloc[first] - died
+        heap.dead_bytes += self._garbage.item(last) - self._garbage.item(first) - died
         objects = self._objects.item(last) - self._objects.item(first)
         heap.dead_objects += objects
         for effect, counts in self._effects:
@@ -309,3 +349,6 @@ class Worker(Goroutine):
         self.alloc -= base_alloc
         self.row -= rows
         self._settled -= rows
+        self._died_row -= rows
+        if self._temporary is not None:
+            self._temporary = self._temporary[rows:]

@@ -18,6 +18,9 @@ from gcsim.policy.size_classes import SIZE_CLASS_BYTES
 from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
 from gcsim.runtime.sites import Site, SiteKey, Sites
 
+# derived: internal/runtime/maps/table.go maxTableCapacity: larger maps have several tables, which split one by one
+_SPLITS_FROM = 1024
+
 
 def shaded_frac(writes_per_entry: float) -> float:
     """Share of entries to which one of the random stores of a mark phase came before even marking did."""
@@ -36,6 +39,9 @@ class RetainedState:
         slot_bytes: int,
         width: int,
         span_classes: dict[SpanClass, int],
+        map_of: Callable[[int], Footprint] | None = None,
+        *,
+        is_remade: bool = False,
     ) -> None:
         self.name = name
         self.span_classes = span_classes  # objects of an entry by the spans they share
@@ -44,6 +50,9 @@ class RetainedState:
         self.entry = entry
         self.halved_entry = halved
         self.slot_bytes = slot_bytes
+        self._map_of = map_of  # the objects of a map that holds so many entries, where the table is one
+        self.is_remade = is_remade
+        self.room = 0  # entries that the map has room for; deleting gives none of it back
         self.width = width  # independent pieces of marking work per entry; lists have one
         self.entries = 0
         self.building = 0  # entries that a builder is at
@@ -68,16 +77,40 @@ class RetainedState:
         return whole * self.entry.objects + self.halved * self.halved_entry.objects + self.table.objects
 
     def table_for(self, costs: CostModel, entries: int) -> Footprint:
-        """The array of pointers that holds so many entries."""
+        """The table that holds so many entries: an array of pointers, or a map if they do not fit into the one there is."""
+        if self._map_of is not None:
+            if entries <= self.room:
+                return Footprint()
+            self.room = entries
+            return self._map_of(entries)
         if not self.slot_bytes or not entries:
             return Footprint()
         size = self.slot_bytes * entries
         return costs.object(size, size // WORD_BYTES)
 
+    @property
+    def is_map(self) -> bool:
+        return self._map_of is not None
+
     def add(self, n: int) -> None:
         """`n` new entries."""
         self.entries += n
         self.stores += n
+
+    def grow_map(self, heap: Heap, site: Site) -> None:
+        """Make the map larger if entries were added that it has no room for.
+
+        Source: internal/runtime/maps/table.go, runtime/map.go (go1.19 .. go1.27).  Simplified: a large Swiss map grows
+        table by table; here by an eighth at a time, and what that replaces is all of it.
+        """
+        if self._map_of is None or self.entries <= self.room:
+            return
+        self.room = self.entries * 2 if self.entries < _SPLITS_FROM else self.entries * 9 // 8
+        made = self._map_of(self.room)
+        old, self.table = self.table, made
+        heap.allocate_now(made, site)
+        heap.dead_bytes += old.bytes
+        heap.dead_objects += old.objects
 
     def replace(self, n: int, heap: Heap) -> None:
         """`n` random entries make way for new ones."""

@@ -17,13 +17,14 @@ from gcsim.policy.constants import PAGE_BYTES
 from gcsim.runtime.build import Builder
 from gcsim.runtime.clock import Alarm
 from gcsim.runtime.costs import Footprint
+from gcsim.runtime.effects import Effect
 from gcsim.runtime.expand import expand_with_origins
 from gcsim.runtime.goroutine import Goroutine, Worker
 from gcsim.runtime.heap import RetainedState
-from gcsim.runtime.program import Effect, Plan, Unlock
+from gcsim.runtime.program import Plan, Unlock
 from gcsim.runtime.randomness import stream
 from gcsim.runtime.sites import Shares, Site
-from gcsim.spec.models import BlockStep, GCStep, LockStep, Phase, SyscallStep
+from gcsim.spec.models import BlockStep, DropStep, GCStep, LockStep, Phase, SyscallStep
 
 if TYPE_CHECKING:
     from gcsim.runtime.world import P, World
@@ -48,6 +49,8 @@ class RequestSource:
     Attributes:
         ns, alloc, waits: of each drawn request, by segment: CPU time, bytes, time blocked (ns, None if it is not).
         total, garbage, objects: of each: bytes allocated, and bytes and objects of them that die with it.
+        dropped, temporary: of each, by segment: bytes of its garbage that are dead from the segment's end on, and that are
+            dead as soon as they are used.
         effects: what happens in a request; `units` of each says how often.
         shares, varying: what each does at its sites: what is the same for all, and bytes and objects where it varies.
     """
@@ -58,6 +61,8 @@ class RequestSource:
     total: list[int]
     garbage: list[int]
     objects: list[int]
+    dropped: list[tuple[int, ...]]
+    temporary: list[tuple[int, ...]]
     effects: list[Effect]
     units: list[tuple[int, ...]]
     shares: Shares
@@ -84,6 +89,10 @@ class RequestSource:
             self.alloc = list(zip(*(a.tolist() for a in block.alloc), strict=True))
             waits = (repeat(None, block.n) if a is None else a.astype(int).tolist() for a in block.waits)
             self.waits = list(zip(*waits, strict=True))
+            self.dropped, self.temporary = (
+                list(zip(*(repeat(0, block.n) if a is None else a.tolist() for a in rows), strict=True))
+                for rows in (block.deaths.dropped, block.deaths.temporary)
+            )
             self.total = np.sum(block.alloc, axis=0).tolist()
             self.garbage = block.garbage.tolist()
             self.objects = block.objects.tolist()
@@ -103,7 +112,7 @@ class RequestGoroutine(Goroutine):
     """A goroutine that runs one request, or one after another (`loops`)."""
 
     __slots__ = (
-        "_alloc", "_arrival_ns", "_garbage", "_growth_ns", "_loops", "_ns", "_objects", "_segment", "_shares", "_source", "_total",
+        "_alloc", "_arrival_ns", "_buried", "_died", "_dropped", "_garbage", "_growth_ns", "_loops", "_ns", "_objects", "_segment", "_shares", "_source", "_temporary", "_total",
         "_units", "_varying", "_varying_sites", "_waits",
     )  # fmt: skip
 
@@ -135,6 +144,9 @@ class RequestGoroutine(Goroutine):
         self._ns = source.ns[k]
         self._alloc = source.alloc[k]
         self._waits = source.waits[k]
+        self._dropped = source.dropped[k]
+        self._temporary = source.temporary[k]
+        self._died = 0
         self._garbage = source.garbage[k]
         self._objects = source.objects[k]
         self._units = source.units[k]
@@ -146,10 +158,29 @@ class RequestGoroutine(Goroutine):
 
     @property
     def in_flight_bytes(self) -> int:
-        return int(sum(self._alloc[: self._segment])) + self.alloc
+        return int(sum(self._alloc[: self._segment])) + self.alloc - self._died
+
+    @property
+    def unbooked_bytes(self) -> int:
+        return self.in_flight_bytes + self._died
+
+    def bury(self) -> None:
+        segment = self._segment
+        total = self._alloc[segment]
+        if self._temporary[segment] and total:
+            self._bury(self._temporary[segment] * self.alloc // total - self._buried)
+
+    def _bury(self, size: int) -> None:
+        """So many bytes more of the request are dead."""
+        heap = self.world.heap
+        heap.in_flight_bytes -= size
+        heap.dead_bytes += size
+        self._buried += size
+        self._died += size
 
     def _enter(self, segment: int) -> None:
         self._segment = segment
+        self._buried = 0
         # The first request of a goroutine pays for its stack.
         self.begin((0.0, self._ns[segment] + self._growth_ns), (0, self._alloc[segment]))
         self._growth_ns = 0.0
@@ -158,7 +189,13 @@ class RequestGoroutine(Goroutine):
     def enter(self) -> None:
         """The segment's first instruction: what its pools do not have is allocated by the P that runs it."""
         self.has_entered = True
-        for pool in self._source.plan.segments[self._segment].pool_gets:
+        segment = self._source.plan.segments[self._segment]
+        if segment.frames_bytes:
+            used = self._source.plan.spec.stack_used_bytes + segment.frames_bytes
+            ns = self.world.stacks.grow(self, used)
+            if ns:
+                self.begin((0.0, self.end + ns), self.cum_alloc)
+        for pool in segment.pool_gets:
             if not pool.get():
                 self.world.heap.allocate_now(pool.item, pool.site)
 
@@ -167,10 +204,15 @@ class RequestGoroutine(Goroutine):
         plan_segment = self._source.plan.segments[segment]
         for pool in plan_segment.pool_puts:
             pool.put()
+        if plan_segment.frames_bytes:
+            self.frames_bytes = self._source.plan.spec.stack_used_bytes
         step = plan_segment.ends_with
         if step is None:
             return self._finish(p)
         world = self.world
+        dead = self._dropped[segment] + self._temporary[segment]
+        if dead:
+            self._bury(dead - self._buried)
         wait = self._waits[segment]
         self._enter(segment + 1)
         if isinstance(step, BlockStep):
@@ -197,6 +239,8 @@ class RequestGoroutine(Goroutine):
             if mutex.owner is not None:
                 world.sched.ready(mutex.owner, p)
             return True
+        if isinstance(step, DropStep):
+            return True
         assert isinstance(step, GCStep)
         world.collector.force(self)
         return False
@@ -205,8 +249,8 @@ class RequestGoroutine(Goroutine):
         world = self.world
         heap = world.heap
         now = world.env.now
-        heap.in_flight_bytes -= self._total
-        heap.dead_bytes += self._garbage
+        heap.in_flight_bytes -= self._total - self._died
+        heap.dead_bytes += self._garbage - self._died
         heap.dead_objects += self._objects
         objects = self._objects
         self._shares.requests += 1
@@ -558,5 +602,8 @@ class Load:
         coming = retained.entries + retained.building
         if entries < coming:
             retained.shrink(min(coming - entries, retained.entries), w.heap)
+            if retained.is_remade:
+                retained.room = 0
+                w.sched.inject(Builder(w, [(retained, 0)], lambda: None))
         elif entries > coming:
             w.sched.inject(Builder(w, [(retained, entries - coming)], lambda: None))

@@ -68,6 +68,7 @@ class Probe:
         self._heap = Alarm(world.env, self._sample_heap)
         self._heap.set(world.env.now + self._heap_ns)
         self._tricolor = Alarm(world.env, self._sample_colours)
+        self._white = (0, 1.0)  # cycle, share of its reachable bytes that is white
         if spec.tricolor:
             self._tricolor.set(world.env.now + _TRICOLOR_SAMPLES_NS)
         recorder.phase(PhaseChange("start_up", world.env.now))
@@ -221,12 +222,12 @@ class Probe:
         }
         in_use = {key: (size, objects) for key, size, objects in heap.holders()}
         for g in self._w.alive:
-            size = g.in_flight_bytes
+            size = g.unbooked_bytes
             if size:
                 key = SiteKey(g.request_class, None, "under_way", "")
-                in_use[key] = (in_use.get(key, (0, 0))[0] + size, 0)
+                in_use[key] = (in_use.get(key, (0, 0))[0] + g.in_flight_bytes, 0)
                 if at_end:  # else it is counted in the phase in which the request ends
-                    counts[key] = (in_use[key][0], 0, 0.0, 0.0)
+                    counts[key] = (counts.get(key, (0,))[0] + size, 0, 0.0, 0.0)
         for key in counts | in_use:
             now = counts.get(key, (0, 0, 0.0, 0.0))
             was = self._sites_before.get(key, (0, 0, 0.0, 0.0))
@@ -294,8 +295,13 @@ class Probe:
             new = w.heap.allocated_bytes - w.collector.mark_start_bytes
             new -= w.collector.freed_while_marking_bytes
             done = w.mark.done_frac
-            grey = min(1.0 - done, w.mark.grey_frac)
-            white = max(0.0, 1.0 - done - grey)
+            cycle, white = self._white
+            # Nothing turns white again: what is shaded leaves the whites for good, however work is shared out.
+            if cycle != w.collector.cycle:
+                white = 1.0
+            white = min(white, max(0.0, 1.0 - done - w.mark.grey_frac))
+            self._white = (w.collector.cycle, white)
+            grey = max(0.0, 1.0 - done - white)
             self.recorder.tricolor(
                 TricolorSample(
                     cycle=w.collector.cycle,

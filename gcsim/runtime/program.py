@@ -16,18 +16,22 @@ import numpy.typing as npt
 
 from gcsim.policy.constants import PAGE_BYTES
 from gcsim.policy.size_classes import SIZE_CLASS_BYTES
-from gcsim.policy.slices import next_capacity
 from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
-from gcsim.runtime.heap import Heap, PoolState, RetainedState
+from gcsim.runtime.effects import Delete, Effect, GrowMap, Leak, Outlive, PointerWrites, Publish, Replace
+from gcsim.runtime.heap import Heap, PoolState
 from gcsim.runtime.randomness import FloatArray, mean_of, sample, stream
 from gcsim.runtime.sites import Share, Shares, Site
 from gcsim.spec.models import (
     AllocateStep,
     AppendStep,
     BlockStep,
+    CallStep,
     CpuStep,
+    DeleteStep,
     Distribution,
+    DropStep,
     GCStep,
+    KeepStep,
     LeakStep,
     LockStep,
     MapInsertStep,
@@ -43,89 +47,8 @@ from gcsim.spec.models import (
 
 IntArray = npt.NDArray[np.int64]
 
-
-class Effect:
-    """Something that happens once per unit; `unit` is what a unit allocates beyond the request's garbage."""
-
-    unit = Footprint()
-    units = 0
-    """Units so far that are not booked at a site yet; counted by whoever calls `apply`."""
-
-    def apply(self, n: int, now_ns: int) -> None:
-        """`n` units (>= 1) happened by `now_ns`."""
-        raise NotImplementedError
-
-
-class Replace(Effect):
-    def __init__(self, heap: Heap, target: RetainedState) -> None:
-        self.heap, self.target, self.unit = heap, target, target.entry
-
-    def apply(self, n: int, now_ns: int) -> None:
-        self.target.replace(n, self.heap)
-
-
-class Publish(Effect):
-    def __init__(self, target: RetainedState) -> None:
-        self.target, self.unit = target, target.entry
-
-    def apply(self, n: int, now_ns: int) -> None:
-        self.target.add(n)
-
-
-class Leak(Effect):
-    """Objects kept for ever in a global slice, which grows by append and leaves its old array behind."""
-
-    def __init__(self, heap: Heap, unit: Footprint, slot_bytes: int, costs: CostModel, growth: Site) -> None:
-        self.heap, self.unit = heap, unit
-        self._growth = growth
-        self._slot_bytes = slot_bytes
-        self._costs = costs
-        self._length = 0
-        self._capacity = 0
-        self._array = Footprint()
-
-    def apply(self, n: int, now_ns: int) -> None:
-        self.heap.leaked = self.heap.leaked + self.unit.times(n)
-        self._length += n
-        while self._slot_bytes and self._length > self._capacity:
-            self._grow()
-
-    def _grow(self) -> None:
-        wanted = next_capacity(self._capacity + 1, self._capacity) * self._slot_bytes
-        array = self._costs.object(wanted, wanted // WORD_BYTES)
-        old, self._array = self._array, array
-        self._capacity = array.bytes // self._slot_bytes
-        heap = self.heap
-        heap.allocate_now(array, self._growth)
-        heap.leaked = heap.leaked + array + old.times(-1)
-        heap.dead_bytes += old.bytes
-        heap.dead_objects += old.objects
-
-
-class PointerWrites(Effect):
-    def __init__(self, heap: Heap, target: RetainedState, *, drops_subtree: bool) -> None:
-        self.heap, self.target, self._drops_subtree = heap, target, drops_subtree
-
-    def apply(self, n: int, now_ns: int) -> None:
-        self.target.written += n
-        if self._drops_subtree:
-            self.target.drop_subtrees(n, self.heap)
-
-
-class Outlive(Effect):
-    """Objects that live on for a drawn time after their request."""
-
-    def __init__(self, heap: Heap, unit: Footprint, lifetime: Distribution, rng: np.random.Generator) -> None:
-        self.heap, self.unit, self.lifetime, self.rng = heap, unit, lifetime, rng
-        heap.lifetime_bucket_ns = max(1000, min(heap.lifetime_bucket_ns, int(mean_of(lifetime) / 64)))
-
-    def apply(self, n: int, now_ns: int) -> None:
-        deaths = now_ns + sample(self.lifetime, self.rng, n)
-        buckets, counts = np.unique(
-            (deaths // self.heap.lifetime_bucket_ns).astype(np.int64), return_counts=True
-        )
-        for bucket, count in zip(buckets.tolist(), counts.tolist(), strict=True):
-            self.heap.outlive(bucket * self.heap.lifetime_bucket_ns, count, self.unit)
+# derived: cmd/compile, amd64: a frame's return address and saved frame pointer
+_FRAME_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +69,14 @@ class SegmentPlan:
     garbage: Footprint = field(default_factory=Footprint)
     scaled_garbage: Footprint = field(default_factory=Footprint)
     drawn_ns: list[Distribution] = field(default_factory=list)
-    fractional: list[tuple[float, Footprint, bool, Outlive | None, Site]] = field(default_factory=list)
-    drawn_sizes: list[tuple[float, Distribution, int, bool, Site]] = field(default_factory=list)
+    fractional: list[tuple[float, Footprint, bool, Outlive | None, Site, int | None]] = field(
+        default_factory=list
+    )
+    drawn_sizes: list[tuple[float, Distribution, int, bool, Site, int | None]] = field(default_factory=list)
+    early: list[tuple[int, Footprint, bool]] = field(
+        default_factory=list
+    )  # of garbage and scaled garbage: what dies before the request, and when (see `Deaths.add`)
+    frames_bytes: int = 0  # of the calls in it, beyond those that the request has throughout
     steady: list[tuple[Site, Footprint, bool, float]] = field(
         default_factory=list
     )  # site, what each request allocates there, whether scaled, ns of its own code
@@ -158,7 +87,7 @@ class SegmentPlan:
     pool_puts: list[PoolState] = field(default_factory=list)
     barriers: float = 0.0  # pointer stores per request
     small: dict[SpanClass, float] = field(default_factory=dict)  # small garbage objects per request
-    ends_with: BlockStep | SyscallStep | LockStep | Unlock | GCStep | None = None
+    ends_with: BlockStep | SyscallStep | LockStep | Unlock | GCStep | DropStep | None = None
 
     def alloc_scattered_ns(self, heap: Heap, costs: CostModel, scale: float) -> float:
         """What allocation costs more because free slots lie scattered between live objects."""
@@ -179,6 +108,7 @@ class Block:
         shares: what each of them does at its sites.
         varying: of sites where it varies: bytes and objects in each request, ns in the allocator per object.
         waits: per segment, how long the blocking step that ends it takes (None: it does not block for a time).
+        deaths: what of the garbage is dead before the request ends.
     """
 
     n: int
@@ -190,6 +120,7 @@ class Block:
     shares: Shares
     varying: list[tuple[Site, IntArray, IntArray, float]]
     waits: list[FloatArray | None]
+    deaths: Deaths
 
 
 def _target_of(step: Step) -> str:
@@ -197,13 +128,64 @@ def _target_of(step: Step) -> str:
     match step:
         case AllocateStep() | AppendStep() | MapInsertStep():
             return step.site or ""
-        case ReplaceStep() | PublishStep():
+        case ReplaceStep() | PublishStep() | DeleteStep():
             return step.set
+        case KeepStep() | DropStep():
+            return step.name
         case PoolGetStep() | PoolPutStep():
             return step.pool
         case LockStep():
             return step.name
     return ""
+
+
+_TEMPORARY = -1
+
+
+class Deaths:
+    """Bytes of garbage that are dead before their request ends, in each request.
+
+    Attributes:
+        dropped: per segment: dead from its end on (None: none).
+        temporary: per segment: made in it, and each dead as soon as it is used (None: none).
+    """
+
+    def __init__(self, segments: int) -> None:
+        self.dropped: list[IntArray | None] = [None] * segments
+        self.temporary: list[IntArray | None] = [None] * segments
+
+    def add(self, segment: int, death: int | None, sizes: IntArray) -> None:
+        """So many bytes made in `segment`.
+
+        Args:
+            death: the segment with whose end they die, or `_TEMPORARY`; None: they die with the request.
+        """
+        if death is not None:
+            rows, at = (self.temporary, segment) if death == _TEMPORARY else (self.dropped, death)
+            known = rows[at]
+            rows[at] = sizes if known is None else known + sizes
+
+
+def _deaths(steps: Sequence[Step]) -> dict[int, int]:
+    """Of allocate steps whose objects die before the request: the segment with whose end they do, or `_TEMPORARY`."""
+    segment = 0
+    dropped: dict[str, int] = {}
+    for step in steps:
+        match step:
+            case DropStep():
+                dropped[step.name] = segment
+                segment += 1
+            case LockStep():
+                segment += 2
+            case BlockStep() | SyscallStep() | GCStep():
+                segment += 1
+    deaths: dict[int, int] = {}
+    for number, step in enumerate(steps):
+        if isinstance(step, AllocateStep):
+            death = _TEMPORARY if step.lifetime == "temporary" else dropped.get(step.name or "")
+            if death is not None:
+                deaths[number] = death
+    return deaths
 
 
 class Plan:
@@ -234,9 +216,10 @@ class Plan:
         self._barrier_ns = 0.0  # per request, where the write barrier is always on
         self._booked: list[tuple[Effect, Site, float]] = []  # effects, their sites, ns of a unit
         self._shares: dict[float, Shares] = {}
+        self._deaths = _deaths(spec.steps)
         self.segments = self._compile(spec)
-        outlive = any(o for s in self.segments for _, _, _, o, _ in s.fractional)
-        leaks = any(isinstance(effect, Leak) for s in self.segments for _, effect, _ in s.effects)
+        outlive = any(o for s in self.segments for _, _, _, o, _, _ in s.fractional)
+        leaks = any(isinstance(effect, Leak | GrowMap) for s in self.segments for _, effect, _ in s.effects)
         pools = any(s.pool_gets for s in self.segments)
         self._settles_late = not (
             outlive or leaks or pools
@@ -289,8 +272,23 @@ class Plan:
 
     @property
     def blocks(self) -> bool:
-        """Whether a request gives up its P on its way."""
+        """Whether a request has several parts: it gives up its P on its way, or drops something."""
         return len(self.segments) > 1
+
+    @property
+    def makes_temporaries(self) -> bool:
+        """Whether some of what a request allocates is dead while it runs."""
+        return _TEMPORARY in self._deaths.values()
+
+    @property
+    def calls_deeply(self) -> bool:
+        """Whether some part of a request needs more stack than the rest of it."""
+        return any(s.frames_bytes for s in self.segments)
+
+    @property
+    def stack_used_bytes(self) -> int:
+        """Frames of a request where it is deepest."""
+        return self.spec.stack_used_bytes + max(s.frames_bytes for s in self.segments)
 
     # ---- sites ---------------------------------------------------------------------------------------------
 
@@ -341,6 +339,7 @@ class Plan:
         p = self.costs.profile
         segments = [SegmentPlan()]
         segments[0].cpu_ns += p["request_overhead_ns"]
+        grown: dict[str, GrowMap] = {}
         for number, step in enumerate(spec.steps):
             s = segments[-1]
             index, written = self._asked[number]
@@ -382,9 +381,27 @@ class Plan:
                 case PublishStep():
                     target = self.heap.retained[step.set]
                     self._add_effect(s, step.count, Publish(target), target.entry.alloc_ns, site)
+                    if target.is_map:
+                        grown[target.name] = GrowMap(
+                            self.heap, target, self._site(index, "grow_map", step.set)
+                        )
                     s.barriers += (
                         step.count
                     )  # links among new objects cost next to nothing: both ends are black
+                case DeleteStep():
+                    delete = Delete(self.heap, self.heap.retained[step.set])
+                    self._add_effect(s, step.count, delete, p["random_entry_ns"], site)
+                    s.barriers += step.count
+                case CallStep():
+                    by_value = step.by == "value"
+                    each = step.count * (p["call_ns"] + (self.costs.copy_ns(step.size) if by_value else 0.0))
+                    s.cpu_ns += each
+                    s.steady.append((site, Footprint(), False, each))
+                    frame = _FRAME_BYTES + step.frame + (step.size if by_value else WORD_BYTES)
+                    s.frames_bytes = max(s.frames_bytes, frame * (step.count if step.nested else 1))
+                case DropStep():
+                    s.ends_with = step
+                    segments.append(SegmentPlan())
                 case LeakStep():
                     unit = self.costs.object(step.size, step.pointer_words)
                     leak = Leak(self.heap, unit, step.slot_bytes, self.costs, self._site(index, "growslice"))
@@ -408,6 +425,7 @@ class Plan:
                     s.steady.append((site, Footprint(), False, each))
                     s.ends_with = step
                     segments.append(SegmentPlan())
+        segments[-1].effects += [(1.0, effect, 0.0) for effect in grown.values()]
         return segments
 
     def _add_effect(self, s: SegmentPlan, count: float, effect: Effect, unit_ns: float, site: Site) -> None:
@@ -415,8 +433,11 @@ class Plan:
         self._booked.append((effect, site, unit_ns))
 
     def _compile_allocate(self, step: AllocateStep, s: SegmentPlan, number: int, site: Site) -> None:
+        death = self._deaths.get(number)
         if step.size_distribution is not None:
-            s.drawn_sizes.append((step.count, step.size_distribution, step.pointer_words, step.scaled, site))
+            s.drawn_sizes.append(
+                (step.count, step.size_distribution, step.pointer_words, step.scaled, site, death)
+            )
             return
         size = step.size or 0
         unit = self.costs.object(size, step.pointer_words, step.shape)
@@ -430,7 +451,7 @@ class Plan:
         if isinstance(step.lifetime, Distribution):
             rng = stream(int(self._rng.integers(2**31)), f"lifetime.{number}")
             outlive = Outlive(self.heap, unit, step.lifetime, rng)
-            s.fractional.append((step.count, unit, step.scaled, outlive, site))
+            s.fractional.append((step.count, unit, step.scaled, outlive, site, None))
             self._booked.append((outlive, site, unit.alloc_ns))
         elif step.count == int(step.count):
             s.steady.append((site, unit.times(step.count), step.scaled, 0.0))
@@ -438,17 +459,19 @@ class Plan:
                 s.scaled_garbage = s.scaled_garbage + unit.times(step.count)
             else:
                 s.garbage = s.garbage + unit.times(step.count)
+            if death is not None:
+                s.early.append((death, unit.times(step.count), step.scaled))
         else:
-            s.fractional.append((step.count, unit, step.scaled, None, site))
+            s.fractional.append((step.count, unit, step.scaled, None, site, death))
 
     def _footprint_of(self, requests: int) -> Footprint:
         """What so many requests allocate; of very many, so that rare steps count although objects are whole."""
         total = Footprint()
         for s in self.segments:
             total = total + s.garbage.times(requests) + s.scaled_garbage.times(requests * self.scale)
-            for count, unit, scaled, _, _ in s.fractional:
+            for count, unit, scaled, *_ in s.fractional:
                 total = total + unit.times(count * requests * (self.scale if scaled else 1.0))
-            for count, distribution, words, scaled, _ in s.drawn_sizes:
+            for count, distribution, words, scaled, *_ in s.drawn_sizes:
                 unit = self.costs.object(int(mean_of(distribution)), words)
                 total = total + unit.times(count * requests * (self.scale if scaled else 1.0))
             for per_request, effect, _ in s.effects:
@@ -459,7 +482,7 @@ class Plan:
         """What so many requests allocate that does not die with them."""
         kept = 0.0
         for s in self.segments:
-            for count, unit, scaled, outlive, _ in s.fractional:
+            for count, unit, scaled, outlive, *_ in s.fractional:
                 if outlive is not None:
                     kept += count * requests * (self.scale if scaled else 1.0) * unit.bytes
             kept += sum(count * requests * effect.unit.bytes for count, effect, _ in s.effects)
@@ -478,6 +501,7 @@ class Plan:
         effects: list[tuple[Effect, IntArray]] = []
         waits: list[FloatArray | None] = []
         varying: list[tuple[Site, IntArray, IntArray, float]] = []
+        deaths = Deaths(len(self.segments))
         for index, s in enumerate(self.segments):
             cpu = np.full(n, float(s.cpu_ns))
             for distribution in s.drawn_ns:
@@ -490,22 +514,25 @@ class Plan:
             bytes_ = np.full(n, s.garbage.bytes + scaled_garbage.bytes, dtype=np.int64)
             count = np.full(n, s.garbage.objects + scaled_garbage.objects, dtype=np.int64)
             mine: list[tuple[Effect, IntArray]] = []
-            for per_request, unit, scaled, outlive, site in s.fractional:
+            self._steady_deaths(index, n, deaths)
+            for per_request, unit, scaled, outlive, site, death in s.fractional:
                 times = self._round_at_random(per_request * (self.scale if scaled else 1.0), n)
                 cpu += times * unit.alloc_ns
                 if outlive is None:
                     bytes_ += times * unit.bytes
                     count += times * unit.objects
                     varying.append((site, times * unit.bytes, times * unit.objects, unit.alloc_ns))
+                    deaths.add(index, death, times * unit.bytes)
                 else:
                     mine.append((outlive, times))
-            for per_request, distribution, words, scaled, site in s.drawn_sizes:
+            for per_request, distribution, words, scaled, site, death in s.drawn_sizes:
                 mean = per_request * (self.scale if scaled else 1.0)
                 before = (bytes_.copy(), count.copy(), float(cpu.sum()))
                 self._add_drawn_sizes(mean, distribution, words, n, cpu, bytes_, count)
                 made = count - before[1]
                 each_ns = (float(cpu.sum()) - before[2]) / max(1, int(made.sum()))
                 varying.append((site, bytes_ - before[0], made, each_ns))
+                deaths.add(index, death, bytes_ - before[0])
             garbage += bytes_
             objects += count
             for number, (per_request, effect, cost) in enumerate(s.effects):
@@ -522,7 +549,19 @@ class Plan:
         self._slow_down(max(1.0, sum(float(a.sum()) for a in ns) / n))
         if record:
             self._stall(ns)
-        return Block(n, ns, alloc, garbage, objects, effects, self._shares_of_scale(), varying, waits)
+        return Block(n, ns, alloc, garbage, objects, effects, self._shares_of_scale(), varying, waits, deaths)
+
+    def _steady_deaths(self, segment: int, n: int, deaths: Deaths) -> None:
+        """What is the same in each request and dies before it; scaled parts are rounded together, as the whole is."""
+        bytes_ = 0
+        for death, made, scaled in self.segments[segment].early:
+            if scaled:
+                before = round(bytes_ * self.scale)
+                bytes_ += made.bytes
+                size = round(bytes_ * self.scale) - before
+            else:
+                size = made.bytes
+            deaths.add(segment, death, np.full(n, size, dtype=np.int64))
 
     def _waits(self, s: SegmentPlan, n: int) -> FloatArray | None:
         step = s.ends_with

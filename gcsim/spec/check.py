@@ -81,6 +81,7 @@ def spec_rules(spec: Mapping[str, Any], *, go_releases: Sequence[str]) -> Iterat
     yield from _run(spec)
     yield from _retained(spec)
     yield from _sites(spec)
+    yield from _references(spec)
     yield from _requests(spec)
     yield from _phases(spec)
     for metric, condition in _map(spec.get("thresholds")).items():
@@ -255,6 +256,82 @@ def _sites(spec: Mapping[str, Any]) -> Iterator[Finding]:
                 yield Finding((*at, "site"), f"the site {name!r} is {construct}, not for {kind}", remedy)
             elif kind == "allocate":
                 yield from _site_size(site, step, at)
+
+
+# Flows by which an address leaves its function (as `policy.escape.ESCAPING`, which a test compares).
+LEAVING = (
+    "returned",
+    "global",
+    "stored_in_argument",
+    "closure_returned",
+    "goroutine",
+    "channel",
+    "map_value",
+    "interface_escaping",
+    "argument_to_unknown_function",
+    "method_value_returned",
+    "outlives_loop_iteration",
+)
+
+
+def _references(spec: Mapping[str, Any]) -> Iterator[Finding]:
+    """Steps keep and drop: what they refer to was made before, lives as long as the request, and is still there."""
+    sites = {site["name"]: site for _, site in _maps(spec.get("sites")) if isinstance(site.get("name"), str)}
+    for index, request in _maps(spec.get("requests")):
+        made: dict[str, Mapping[str, Any]] = {}
+        gone: dict[str, str] = {}
+        for number, step in _maps(request.get("steps")):
+            kind, name = step.get("kind"), step.get("name")
+            at: SpecPath = ("requests", index, "steps", number, "name")
+            if not isinstance(kind, str) or not isinstance(name, str):
+                continue
+            if kind in _SITE_OF:
+                if name in made:
+                    remedy = "give each a name of its own"
+                    yield Finding(at, f"{name!r} is what another step made already", remedy)
+                made.setdefault(name, step)
+                continue
+            if kind not in ("keep", "drop"):
+                continue
+            if name not in made:
+                remedy = (
+                    did_you_mean(name, made)
+                    if made
+                    else "add name to the allocate, append or map_insert step before it"
+                )
+                yield Finding(at, f"no step before it made {name!r}", remedy)
+                continue
+            if name in gone:
+                remedy = f"remove one of the two, or put keep before drop of {name}"
+                yield Finding(at, f"{name!r} was {gone[name]} already", remedy)
+                continue
+            if made[name].get("lifetime", "request") != "request":
+                remedy = "remove its lifetime: it lives for the request until a step says otherwise"
+                yield Finding(at, f"how long {name!r} lives is said where it is made", remedy)
+                continue
+            by_reference = kind == "keep" and step.get("by", "reference") == "reference"
+            if kind == "drop" or by_reference:
+                gone[name] = "dropped" if kind == "drop" else "kept"
+            site = sites.get(str(made[name].get("site")))
+            if by_reference and site is not None and not _may_leave(site):
+                message = (
+                    f"by its site {made[name]['site']!r} the address of {name!r} never leaves its function"
+                )
+                yield Finding(
+                    at, message, f"add a flow by which it leaves, such as {LEAVING[0]}, to the site"
+                )
+            elif kind == "keep" and not by_reference:
+                whole, part = _bytes(made[name].get("size")), _bytes(step.get("size"))
+                if whole is not None and part is not None and part > whole:
+                    message = f"{name!r} has {whole} B, less than the part of {part} B"
+                    yield Finding((*at[:-1], "size"), message, f"write at most {whole}")
+
+
+def _may_leave(site: Mapping[str, Any]) -> bool:
+    flows = site.get("flows")
+    return site.get("escapes") is True or (
+        isinstance(flows, list | tuple) and any(flow in LEAVING for flow in flows)
+    )
 
 
 def _site_size(site: Mapping[str, Any], step: Mapping[str, Any], at: SpecPath) -> Iterator[Finding]:

@@ -20,7 +20,8 @@ _LATER_IN_RUNTIME: dict[str, Any] = {
     "stop_the_world_sweep": False,
     "generational": Generational().model_dump(mode="json"),
 }
-_LATER_IN_STEPS: dict[str, Any] = {"site": None}
+_LATER_IN_STEPS: dict[str, Any] = {"site": None, "name": None}
+_LATER_IN_SETS: dict[str, Any] = {"map": None}
 
 
 def canonical_json(spec: Spec) -> str:
@@ -33,6 +34,8 @@ def canonical_json(spec: Spec) -> str:
         _drop(
             data["runtime"], _LATER_IN_RUNTIME
         )  # all or none: who reads a run of another collector finds all of it
+    for retained in data["retained"]:
+        _drop(retained, _LATER_IN_SETS)
     for request in data["requests"]:
         del request["arrivals_csv"]
         for step in request["steps"]:

@@ -78,18 +78,48 @@ class ObjectGroup(Model):
         return self
 
 
+class MapTable(Model):
+    """A Go map of the release's design, which finds the entries of a set; it grows and never shrinks."""
+
+    key_size: Bytes = Field(
+        le=128, description="bytes of a key; a larger one is an object of its own: put it into objects"
+    )
+    value_size: Bytes = Field(le=128, description="bytes of a value; likewise, with 8 bytes for the pointer")
+    key_pointers: Bool = Field(default=False, description="keys contain pointers (strings do)")
+    value_pointers: Bool = Field(
+        default=False, description="values contain pointers; a map with none is not scanned"
+    )
+    remade: Bool = Field(
+        default=False,
+        description="a phase that makes the set smaller puts what is left into a new map and drops the old one; "
+        "otherwise keys are deleted, and the map stays as large as it was",
+    )
+
+
 class RetainedSet(Model):
-    """A bounded set of entries reachable from a table (one array of pointers), e.g. a cache."""
+    """A bounded set of entries reachable from a table (one array of pointers, or a map), e.g. a cache."""
 
     name: Name = Field(description="what steps and phases call it")
     entries: Count = Field(description="number of entries at load start")
     objects: tuple[ObjectGroup, ...] = Field(default=(), description="the objects of one entry")
     table_slot_bytes: Bytes = Field(default=8, description="bytes of the table per entry; 0 = no table")
+    map: MapTable | None = Field(default=None, description="the table is a map, instead of an array")
     built: Literal["start_up", "load_start"] = Field(
         default="start_up",
         description="start_up: by one goroutine when the process starts, before settle; "
         "load_start: allocated at the first instant of the load phase, inside its metrics",
     )
+
+    @model_validator(mode="after")
+    def _is_found(self) -> Self:
+        table = self.map
+        if table is not None and self.objects and not (table.key_pointers or table.value_pointers):
+            raise fault(
+                "a map without pointers refers to no objects",
+                "set value_pointers: true, or remove objects",
+                at="map",
+            )
+        return self
 
 
 class Globals(Model):
@@ -171,6 +201,9 @@ with warnings.catch_warnings():
 # ---- what a request does -----------------------------------------------------------------------------------
 
 
+_LABEL = "what later steps of the request call it (keep, drop)"
+
+
 class CpuStep(Model):
     """Compute."""
 
@@ -210,6 +243,7 @@ class AllocateStep(Model):
         default=None,
         description="allocation site: decides stack or heap, and size and pointer_words where it has them",
     )
+    name: Name | None = Field(default=None, description=_LABEL)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -236,6 +270,7 @@ class AppendStep(Model):
         default="request", description="of the last array: as in allocate"
     )
     site: Name | None = Field(default=None, description="allocation site (append); none: it escapes")
+    name: Name | None = Field(default=None, description=_LABEL)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -260,6 +295,56 @@ class MapInsertStep(Model):
         default="request", description="of what it has in the end: as in allocate"
     )
     site: Name | None = Field(default=None, description="allocation site (make_map); none: it escapes")
+    name: Name | None = Field(default=None, description=_LABEL)
+
+
+class KeepStep(Model):
+    """Keep a part of what an earlier step made beyond the request: a pointer into it, or a copy of the part."""
+
+    kind: Literal["keep"] = "keep"
+    name: Name = Field(description="name of the allocate, append or map_insert step that made it")
+    by: Literal["reference", "copy"] = Field(
+        default="reference",
+        description="reference: the address of a field, a sub-slice such as s[1:], a substring: all of the object stays; "
+        "copy: the part is copied to an object of its own, and only that stays",
+    )
+    size: Annotated[Bytes, Field(gt=0)] | None = Field(default=None, description="copy: bytes of the part")
+    pointer_words: Count = Field(default=0, description="copy: words of the part up to its last pointer")
+    lifetime: TimeDistribution = Field(description="how long it is kept, ns after the end of the request")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.by == "copy":
+            if self.size is None:
+                raise fault("a copy has a size", "add size")
+            _check_pointers(self.size, self.pointer_words)
+        elif self.size is not None or self.pointer_words:
+            at = "size" if self.size is not None else "pointer_words"
+            raise fault("a reference keeps all of the object, whatever it refers to", f"remove {at}", at=at)
+        return self
+
+
+class DropStep(Model):
+    """Drop the last reference to what an earlier step made (set it to nil), before the request ends."""
+
+    kind: Literal["drop"] = "drop"
+    name: Name = Field(description="name of the allocate, append or map_insert step that made it")
+
+
+class CallStep(Model):
+    """Call a function that takes a struct, by value (copied into the frame) or by pointer."""
+
+    kind: Literal["call"] = "call"
+    count: Annotated[Count, Field(ge=1)] = Field(default=1, description="calls per request")
+    size: Bytes = Field(default=0, description="bytes of the struct; 0 = no argument worth speaking of")
+    by: Literal["value", "pointer"] = Field(
+        default="value", description="value: each call copies it; pointer: each call passes 8 bytes"
+    )
+    frame: Bytes = Field(default=0, description="bytes of the function's own variables in its frame")
+    nested: Bool = Field(
+        default=False,
+        description="each calls the next (recursion): all frames are there at once, and the stack must hold them",
+    )
 
 
 class BlockStep(Model):
@@ -314,6 +399,14 @@ class PointerWritesStep(Model):
         if self.drops_subtree and self.set is None:
             raise fault("drops_subtree needs a retained set to drop from", "add set", at="drops_subtree")
         return self
+
+
+class DeleteStep(Model):
+    """Delete entries of a retained set, which shrinks; its table stays as large as it was."""
+
+    kind: Literal["delete"] = "delete"
+    set: Name = Field(description="the retained set")
+    count: Amount = Field(description="entries per request, as far as there are any; fractions accumulate")
 
 
 class ReplaceStep(Model):
@@ -376,12 +469,16 @@ Step = Annotated[
     | AllocateStep
     | AppendStep
     | MapInsertStep
+    | KeepStep
+    | DropStep
+    | CallStep
     | BlockStep
     | SyscallStep
     | LockStep
     | PointerWritesStep
     | ReplaceStep
     | PublishStep
+    | DeleteStep
     | LeakStep
     | PoolGetStep
     | PoolPutStep

@@ -152,10 +152,14 @@ def _key(here: Any, at: SpecPath, part: str | int, data: Any) -> str | int:
     if isinstance(here, list):
         if isinstance(part, int) and part < len(here):
             return part
-        names = [str(item["name"]) for item in here if isinstance(item, Mapping) and "name" in item]
+        names: dict[str, int] = {}
+        for index, item in enumerate(here):
+            # keep and drop only refer to a step by its name.
+            if isinstance(item, Mapping) and item.get("name") and item.get("kind") not in ("keep", "drop"):
+                names.setdefault(str(item["name"]), index)
         if part in names:
-            return names.index(str(part))
-        known = names or [f"[{index}]" for index in range(len(here))]
+            return names[str(part)]
+        known = list(names) or [f"[{index}]" for index in range(len(here))]
     elif isinstance(here, Mapping):
         known = fields_at(at, data)
         if isinstance(part, str) and (part in known or not known):

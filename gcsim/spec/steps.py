@@ -24,6 +24,7 @@ SCALAR_FIELD = {
     "syscall": "ns",
     "leak": "size",
     "pool_put": "pool",
+    "drop": "name",
     "pointer_writes": "count",
 }
 """Kind -> field that a lone value stands for: ``cpu: 10us``."""

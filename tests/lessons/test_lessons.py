@@ -1,17 +1,29 @@
 """Lessons: every claim is seen in two simulations, and what is shown is what was run."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from gcsim.cli.escape import decided_rows
 from gcsim.cli.main import cli
 from gcsim.cli.output import format_value
 from gcsim.datasets.run import run_spec
 from gcsim.lessons.catalog import LESSONS, Claim
-from gcsim.lessons.compare import NUMBERS, Outcome, run_lesson, spec_of
+from gcsim.lessons.compare import (
+    NUMBERS,
+    Outcome,
+    Side,
+    changed_lines,
+    numbers_of,
+    run_lesson,
+    spec_of,
+)
 from gcsim.lessons.picture import html
+from gcsim.lessons.systems import SYSTEMS, by_system
 from gcsim.spec.load import load_spec
 from gcsim.spec.overrides import apply_overrides
 
@@ -52,7 +64,7 @@ def test_get_without_put_allocates_a_buffer_for_every_request(outcomes: dict[str
 def test_a_leak_makes_each_cycle_mark_more_and_a_bounded_cache_does_not(outcomes: dict[str, Outcome]) -> None:
     outcome = outcome_of("globals", outcomes)
     assert outcome.before["marked_growth"] > 1.5
-    assert outcome.after["marked_growth"] == pytest.approx(1, abs=0.05)
+    assert outcome.after["marked_growth"] == pytest.approx(1, abs=0.1)
 
 
 def test_a_cycle_has_two_pauses_and_both_are_short_beside_marking(outcomes: dict[str, Outcome]) -> None:
@@ -65,6 +77,62 @@ def test_a_cycle_has_two_pauses_and_both_are_short_beside_marking(outcomes: dict
 def test_scope_changes_what_is_marked_and_not_what_is_allocated(outcomes: dict[str, Outcome]) -> None:
     outcome = outcome_of("scope", outcomes)
     assert outcome.before["bytes_per_request"] == pytest.approx(outcome.after["bytes_per_request"], rel=0.01)
+
+
+def test_rounding_to_size_classes_is_exact(outcomes: dict[str, Outcome]) -> None:
+    outcome = outcome_of("size-classes", outcomes)
+    assert outcome.before["bytes_per_request"] == pytest.approx(64 * 48 + 8 * 1152 + 40960, rel=0.002)
+    assert outcome.after["bytes_per_request"] == pytest.approx(64 * 32 + 8 * 1024 + 32768, rel=0.002)
+
+
+def test_the_releases_of_the_lesson_on_escape_decide_as_it_says() -> None:
+    places = {
+        go: [row["place"] for row in decided_rows(spec_of(LESSONS["escape"], "before").sites, go)]
+        for go in ("1.24", "1.25")
+    }
+    assert places == {"1.24": ["heap", "heap", "heap"], "1.25": ["stack <= 32 B", "stack <= 32 B", "heap"]}
+
+
+def test_in_every_cycle_black_grows_white_shrinks_and_nothing_is_lost(tmp_path: Path) -> None:
+    result = run_spec(spec_of(LESSONS["tricolor"], "after"), tmp_path / "run")
+    rows = result.tables["tricolor"].to_arrow().to_pylist()
+    cycles = {row["cycle"]: [r for r in rows if r["cycle"] == row["cycle"]] for row in rows}
+    assert len(cycles) > 5
+    for samples in cycles.values():
+        white, black = ([row[f"{colour}_bytes"] for row in samples] for colour in ("white", "black"))
+        assert black == sorted(black)
+        assert white == sorted(white, reverse=True)
+        grey = [row["grey_bytes"] for row in samples]
+        born = [sum(colours) for colours in zip(white, grey, black, strict=True)]
+        assert all(after >= before - 3 for before, after in pairwise(born)), "each is rounded down"
+    assert any(row["grey_bytes"] for row in rows)
+
+
+@pytest.mark.parametrize("release", ["1.23", "1.27"])
+def test_hints_and_deletes_teach_the_same_in_both_designs_of_maps(release: str, tmp_path: Path) -> None:
+    """Bucket maps as much as Swiss ones; the specs are those of the lessons but for the release."""
+    for name in ("map-hint", "map-delete"):
+        sides: dict[Side, Any] = {}
+        for side in ("before", "after"):
+            spec = apply_overrides(spec_of(LESSONS[name], side), [f"runtime.go={release}"])
+            sides[side] = numbers_of(run_spec(spec, tmp_path / f"{name}-{side}"))
+        number = LESSONS[name].claims[0]
+        assert number.holds(sides["before"][number.number], sides["after"][number.number]), name
+
+
+def test_every_system_has_a_lesson_and_every_lesson_is_listed_once() -> None:
+    listed = [name for names in by_system().values() for name in names]
+    assert sorted(listed) == sorted(LESSONS)
+    assert all(SYSTEMS.values())
+
+
+def test_what_tells_the_workloads_apart_is_shown() -> None:
+    assert changed_lines(LESSONS["nil-early"]) == ["+ - drop: buffer"]
+    assert changed_lines(LESSONS["gogc"]) == [
+        '- runtime: {go: "1.27", gomaxprocs: 2, gogc: 100, gomemlimit: off}',
+        '+ runtime: {go: "1.27", gomaxprocs: 2, gogc: 400, gomemlimit: off}',
+    ]
+    assert all(changed_lines(lesson) for lesson in LESSONS.values())
 
 
 def test_the_workloads_are_shown_as_they_are_run() -> None:

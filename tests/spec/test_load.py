@@ -13,7 +13,9 @@ from gcsim.spec.models import (
     AllocateStep,
     CpuStep,
     Distribution,
+    DropStep,
     GCStep,
+    KeepStep,
     PoolPutStep,
     RequestClass,
     Spec,
@@ -547,6 +549,13 @@ SHORT = {
     "pointer_writes: 200": {"kind": "pointer_writes", "count": 200},
     "replace: {set: cache, count: 0.2}": {"kind": "replace", "set": "cache", "count": 0.2},
     "publish: {set: cache, count: 1}": {"kind": "publish", "set": "cache", "count": 1},
+    "delete: {set: cache, count: 1}": {"kind": "delete", "set": "cache", "count": 1},
+    "call: {count: 10, size: 1KiB, by: pointer}": {
+        "kind": "call",
+        "count": 10,
+        "size": 1024,
+        "by": "pointer",
+    },
     "leak: 256B": {"kind": "leak", "size": 256},
     "pool_get: {pool: b, size: 4KiB}": {"kind": "pool_get", "pool": "b", "size": 4096},
     "gc: {}": {"kind": "gc"},
@@ -567,7 +576,12 @@ def test_short_steps(short: str) -> None:
 
 
 def test_every_kind_of_step_has_a_short_form_here() -> None:
-    assert {str(step["kind"]) for step in SHORT.values()} | {"pool_put"} == set(STEP_MODELS)
+    refer_to_others = {"pool_put", "keep", "drop"}
+    assert {str(step["kind"]) for step in SHORT.values()} | refer_to_others == set(STEP_MODELS)
+    made = "  - allocate: {name: a, size: 64}\n"
+    assert parse_spec(LOOP + made + "  - drop: a").requests[0].steps[1] == DropStep(name="a")
+    kept = parse_spec(LOOP + made + "  - keep: {name: a, lifetime: {mean: 1us}}").requests[0].steps[1]
+    assert kept == KeepStep(name="a", lifetime=Distribution(mean=1000))
     assert parse_spec(LOOP + "  - pool_get: {pool: b, size: 8}\n  - pool_put: b").requests[0].steps[
         1
     ] == PoolPutStep(pool="b")

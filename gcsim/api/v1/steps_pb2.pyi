@@ -8,17 +8,35 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class KeepBy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    KEEP_BY_UNSPECIFIED: _ClassVar[KeepBy]
+    KEEP_BY_REFERENCE: _ClassVar[KeepBy]
+    KEEP_BY_COPY: _ClassVar[KeepBy]
+
+class PassBy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PASS_BY_UNSPECIFIED: _ClassVar[PassBy]
+    PASS_BY_VALUE: _ClassVar[PassBy]
+    PASS_BY_POINTER: _ClassVar[PassBy]
+
 class LifetimeKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     LIFETIME_KIND_UNSPECIFIED: _ClassVar[LifetimeKind]
     LIFETIME_KIND_REQUEST: _ClassVar[LifetimeKind]
     LIFETIME_KIND_TEMPORARY: _ClassVar[LifetimeKind]
+KEEP_BY_UNSPECIFIED: KeepBy
+KEEP_BY_REFERENCE: KeepBy
+KEEP_BY_COPY: KeepBy
+PASS_BY_UNSPECIFIED: PassBy
+PASS_BY_VALUE: PassBy
+PASS_BY_POINTER: PassBy
 LIFETIME_KIND_UNSPECIFIED: LifetimeKind
 LIFETIME_KIND_REQUEST: LifetimeKind
 LIFETIME_KIND_TEMPORARY: LifetimeKind
 
 class Step(_message.Message):
-    __slots__ = ("cpu", "allocate", "block", "syscall", "lock", "pointer_writes", "replace", "publish", "leak", "pool_get", "pool_put", "gc", "append", "map_insert")
+    __slots__ = ("cpu", "allocate", "block", "syscall", "lock", "pointer_writes", "replace", "publish", "leak", "pool_get", "pool_put", "gc", "append", "map_insert", "keep", "drop", "call", "delete")
     CPU_FIELD_NUMBER: _ClassVar[int]
     ALLOCATE_FIELD_NUMBER: _ClassVar[int]
     BLOCK_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +51,10 @@ class Step(_message.Message):
     GC_FIELD_NUMBER: _ClassVar[int]
     APPEND_FIELD_NUMBER: _ClassVar[int]
     MAP_INSERT_FIELD_NUMBER: _ClassVar[int]
+    KEEP_FIELD_NUMBER: _ClassVar[int]
+    DROP_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    DELETE_FIELD_NUMBER: _ClassVar[int]
     cpu: CpuStep
     allocate: AllocateStep
     block: BlockStep
@@ -47,7 +69,11 @@ class Step(_message.Message):
     gc: GCStep
     append: AppendStep
     map_insert: MapInsertStep
-    def __init__(self, cpu: _Optional[_Union[CpuStep, _Mapping]] = ..., allocate: _Optional[_Union[AllocateStep, _Mapping]] = ..., block: _Optional[_Union[BlockStep, _Mapping]] = ..., syscall: _Optional[_Union[SyscallStep, _Mapping]] = ..., lock: _Optional[_Union[LockStep, _Mapping]] = ..., pointer_writes: _Optional[_Union[PointerWritesStep, _Mapping]] = ..., replace: _Optional[_Union[ReplaceStep, _Mapping]] = ..., publish: _Optional[_Union[PublishStep, _Mapping]] = ..., leak: _Optional[_Union[LeakStep, _Mapping]] = ..., pool_get: _Optional[_Union[PoolGetStep, _Mapping]] = ..., pool_put: _Optional[_Union[PoolPutStep, _Mapping]] = ..., gc: _Optional[_Union[GCStep, _Mapping]] = ..., append: _Optional[_Union[AppendStep, _Mapping]] = ..., map_insert: _Optional[_Union[MapInsertStep, _Mapping]] = ...) -> None: ...
+    keep: KeepStep
+    drop: DropStep
+    call: CallStep
+    delete: DeleteStep
+    def __init__(self, cpu: _Optional[_Union[CpuStep, _Mapping]] = ..., allocate: _Optional[_Union[AllocateStep, _Mapping]] = ..., block: _Optional[_Union[BlockStep, _Mapping]] = ..., syscall: _Optional[_Union[SyscallStep, _Mapping]] = ..., lock: _Optional[_Union[LockStep, _Mapping]] = ..., pointer_writes: _Optional[_Union[PointerWritesStep, _Mapping]] = ..., replace: _Optional[_Union[ReplaceStep, _Mapping]] = ..., publish: _Optional[_Union[PublishStep, _Mapping]] = ..., leak: _Optional[_Union[LeakStep, _Mapping]] = ..., pool_get: _Optional[_Union[PoolGetStep, _Mapping]] = ..., pool_put: _Optional[_Union[PoolPutStep, _Mapping]] = ..., gc: _Optional[_Union[GCStep, _Mapping]] = ..., append: _Optional[_Union[AppendStep, _Mapping]] = ..., map_insert: _Optional[_Union[MapInsertStep, _Mapping]] = ..., keep: _Optional[_Union[KeepStep, _Mapping]] = ..., drop: _Optional[_Union[DropStep, _Mapping]] = ..., call: _Optional[_Union[CallStep, _Mapping]] = ..., delete: _Optional[_Union[DeleteStep, _Mapping]] = ...) -> None: ...
 
 class CpuStep(_message.Message):
     __slots__ = ("ns", "distribution", "calibrated_spin")
@@ -60,7 +86,7 @@ class CpuStep(_message.Message):
     def __init__(self, ns: _Optional[int] = ..., distribution: _Optional[_Union[_distribution_pb2.TimeDistribution, _Mapping]] = ..., calibrated_spin: _Optional[bool] = ...) -> None: ...
 
 class AllocateStep(_message.Message):
-    __slots__ = ("count", "size_bytes", "size_distribution", "pointer_words", "lifetime", "shape", "scaled", "site")
+    __slots__ = ("count", "size_bytes", "size_distribution", "pointer_words", "lifetime", "shape", "scaled", "site", "name")
     COUNT_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     SIZE_DISTRIBUTION_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +95,7 @@ class AllocateStep(_message.Message):
     SHAPE_FIELD_NUMBER: _ClassVar[int]
     SCALED_FIELD_NUMBER: _ClassVar[int]
     SITE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
     count: float
     size_bytes: int
     size_distribution: _distribution_pb2.SizeDistribution
@@ -77,7 +104,8 @@ class AllocateStep(_message.Message):
     shape: _objects_pb2.Shape
     scaled: bool
     site: str
-    def __init__(self, count: _Optional[float] = ..., size_bytes: _Optional[int] = ..., size_distribution: _Optional[_Union[_distribution_pb2.SizeDistribution, _Mapping]] = ..., pointer_words: _Optional[int] = ..., lifetime: _Optional[_Union[Lifetime, _Mapping]] = ..., shape: _Optional[_Union[_objects_pb2.Shape, str]] = ..., scaled: _Optional[bool] = ..., site: _Optional[str] = ...) -> None: ...
+    name: str
+    def __init__(self, count: _Optional[float] = ..., size_bytes: _Optional[int] = ..., size_distribution: _Optional[_Union[_distribution_pb2.SizeDistribution, _Mapping]] = ..., pointer_words: _Optional[int] = ..., lifetime: _Optional[_Union[Lifetime, _Mapping]] = ..., shape: _Optional[_Union[_objects_pb2.Shape, str]] = ..., scaled: _Optional[bool] = ..., site: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
 class BlockStep(_message.Message):
     __slots__ = ("ns", "distribution", "timer")
@@ -116,6 +144,14 @@ class PointerWritesStep(_message.Message):
     def __init__(self, count: _Optional[int] = ..., set: _Optional[str] = ..., drops_subtree: _Optional[bool] = ...) -> None: ...
 
 class ReplaceStep(_message.Message):
+    __slots__ = ("set", "count")
+    SET_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    set: str
+    count: float
+    def __init__(self, set: _Optional[str] = ..., count: _Optional[float] = ...) -> None: ...
+
+class DeleteStep(_message.Message):
     __slots__ = ("set", "count")
     SET_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -162,7 +198,7 @@ class GCStep(_message.Message):
     def __init__(self) -> None: ...
 
 class AppendStep(_message.Message):
-    __slots__ = ("count", "elements", "element_size_bytes", "pointer_words", "hint", "chunk", "lifetime", "site")
+    __slots__ = ("count", "elements", "element_size_bytes", "pointer_words", "hint", "chunk", "lifetime", "site", "name")
     COUNT_FIELD_NUMBER: _ClassVar[int]
     ELEMENTS_FIELD_NUMBER: _ClassVar[int]
     ELEMENT_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -171,6 +207,7 @@ class AppendStep(_message.Message):
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     LIFETIME_FIELD_NUMBER: _ClassVar[int]
     SITE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
     count: float
     elements: int
     element_size_bytes: int
@@ -179,10 +216,11 @@ class AppendStep(_message.Message):
     chunk: int
     lifetime: Lifetime
     site: str
-    def __init__(self, count: _Optional[float] = ..., elements: _Optional[int] = ..., element_size_bytes: _Optional[int] = ..., pointer_words: _Optional[int] = ..., hint: _Optional[int] = ..., chunk: _Optional[int] = ..., lifetime: _Optional[_Union[Lifetime, _Mapping]] = ..., site: _Optional[str] = ...) -> None: ...
+    name: str
+    def __init__(self, count: _Optional[float] = ..., elements: _Optional[int] = ..., element_size_bytes: _Optional[int] = ..., pointer_words: _Optional[int] = ..., hint: _Optional[int] = ..., chunk: _Optional[int] = ..., lifetime: _Optional[_Union[Lifetime, _Mapping]] = ..., site: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
 class MapInsertStep(_message.Message):
-    __slots__ = ("count", "keys", "hint", "key_size_bytes", "value_size_bytes", "key_pointers", "value_pointers", "lifetime", "site")
+    __slots__ = ("count", "keys", "hint", "key_size_bytes", "value_size_bytes", "key_pointers", "value_pointers", "lifetime", "site", "name")
     COUNT_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
     HINT_FIELD_NUMBER: _ClassVar[int]
@@ -192,6 +230,7 @@ class MapInsertStep(_message.Message):
     VALUE_POINTERS_FIELD_NUMBER: _ClassVar[int]
     LIFETIME_FIELD_NUMBER: _ClassVar[int]
     SITE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
     count: float
     keys: int
     hint: int
@@ -201,7 +240,42 @@ class MapInsertStep(_message.Message):
     value_pointers: bool
     lifetime: Lifetime
     site: str
-    def __init__(self, count: _Optional[float] = ..., keys: _Optional[int] = ..., hint: _Optional[int] = ..., key_size_bytes: _Optional[int] = ..., value_size_bytes: _Optional[int] = ..., key_pointers: _Optional[bool] = ..., value_pointers: _Optional[bool] = ..., lifetime: _Optional[_Union[Lifetime, _Mapping]] = ..., site: _Optional[str] = ...) -> None: ...
+    name: str
+    def __init__(self, count: _Optional[float] = ..., keys: _Optional[int] = ..., hint: _Optional[int] = ..., key_size_bytes: _Optional[int] = ..., value_size_bytes: _Optional[int] = ..., key_pointers: _Optional[bool] = ..., value_pointers: _Optional[bool] = ..., lifetime: _Optional[_Union[Lifetime, _Mapping]] = ..., site: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class KeepStep(_message.Message):
+    __slots__ = ("name", "by", "size_bytes", "pointer_words", "lifetime")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    POINTER_WORDS_FIELD_NUMBER: _ClassVar[int]
+    LIFETIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    by: KeepBy
+    size_bytes: int
+    pointer_words: int
+    lifetime: _distribution_pb2.TimeDistribution
+    def __init__(self, name: _Optional[str] = ..., by: _Optional[_Union[KeepBy, str]] = ..., size_bytes: _Optional[int] = ..., pointer_words: _Optional[int] = ..., lifetime: _Optional[_Union[_distribution_pb2.TimeDistribution, _Mapping]] = ...) -> None: ...
+
+class DropStep(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class CallStep(_message.Message):
+    __slots__ = ("count", "size_bytes", "by", "frame_bytes", "nested")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    FRAME_BYTES_FIELD_NUMBER: _ClassVar[int]
+    NESTED_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    size_bytes: int
+    by: PassBy
+    frame_bytes: int
+    nested: bool
+    def __init__(self, count: _Optional[int] = ..., size_bytes: _Optional[int] = ..., by: _Optional[_Union[PassBy, str]] = ..., frame_bytes: _Optional[int] = ..., nested: _Optional[bool] = ...) -> None: ...
 
 class Lifetime(_message.Message):
     __slots__ = ("kind", "distribution")

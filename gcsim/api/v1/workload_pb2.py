@@ -27,7 +27,7 @@ from gcsim.api.v1 import settings_pb2 as gcsim_dot_api_dot_v1_dot_settings__pb2
 from gcsim.api.v1 import steps_pb2 as gcsim_dot_api_dot_v1_dot_steps__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bgcsim/api/v1/workload.proto\x12\x0cgcsim.api.v1\x1a\x1agcsim/api/v1/objects.proto\x1a\x1bgcsim/api/v1/settings.proto\x1a\x18gcsim/api/v1/steps.proto\"\xde\x01\n\x0bRetainedSet\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07\x65ntries\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12*\n\x07objects\x18\x03 \x03(\x0b\x32\x19.gcsim.api.v1.ObjectGroup\x12\x1d\n\x10table_slot_bytes\x18\x04 \x01(\x03H\x02\x88\x01\x01\x12\'\n\x05\x62uilt\x18\x05 \x01(\x0e\x32\x13.gcsim.api.v1.BuiltH\x03\x88\x01\x01\x42\x07\n\x05_nameB\n\n\x08_entriesB\x13\n\x11_table_slot_bytesB\x08\n\x06_built\"]\n\x07Globals\x12\x17\n\nscan_bytes\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12*\n\x07objects\x18\x02 \x03(\x0b\x32\x19.gcsim.api.v1.ObjectGroupB\r\n\x0b_scan_bytes\"b\n\x0eIdleGoroutines\x12\x12\n\x05\x63ount\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x1d\n\x10stack_used_bytes\x18\x02 \x01(\x03H\x01\x88\x01\x01\x42\x08\n\x06_countB\x13\n\x11_stack_used_bytes\"\xf7\x02\n\x0cRequestClass\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07workers\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x17\n\nrate_per_s\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12-\n\x08\x61rrivals\x18\x04 \x01(\x0e\x32\x16.gcsim.api.v1.ArrivalsH\x03\x88\x01\x01\x12\x18\n\x10\x61rrival_times_ns\x18\x05 \x03(\x03\x12\x17\n\ndispatcher\x18\x06 \x01(\x08H\x04\x88\x01\x01\x12\x1a\n\rmax_in_flight\x18\x07 \x01(\x03H\x05\x88\x01\x01\x12\x1d\n\x10stack_used_bytes\x18\x08 \x01(\x03H\x06\x88\x01\x01\x12!\n\x05steps\x18\t \x03(\x0b\x32\x12.gcsim.api.v1.StepB\x07\n\x05_nameB\n\n\x08_workersB\r\n\x0b_rate_per_sB\x0b\n\t_arrivalsB\r\n\x0b_dispatcherB\x10\n\x0e_max_in_flightB\x13\n\x11_stack_used_bytes\"\x97\x02\n\x05Phase\x12\x18\n\x0b\x64uration_ns\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12+\n\nrate_per_s\x18\x02 \x01(\x0b\x32\x17.gcsim.api.v1.PhaseRate\x12\x1a\n\rgarbage_scale\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12*\n\x07\x65ntries\x18\x04 \x01(\x0b\x32\x19.gcsim.api.v1.EntryCounts\x12\'\n\x04gogc\x18\x05 \x01(\x0b\x32\x19.gcsim.api.v1.GogcSetting\x12\x34\n\ngomemlimit\x18\x06 \x01(\x0b\x32 .gcsim.api.v1.MemoryLimitSettingB\x0e\n\x0c_duration_nsB\x10\n\x0e_garbage_scale\"l\n\nClassRates\x12\x31\n\x05per_s\x18\x01 \x03(\x0b\x32\".gcsim.api.v1.ClassRates.PerSEntry\x1a+\n\tPerSEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"V\n\tPhaseRate\x12\x13\n\tall_per_s\x18\x01 \x01(\x01H\x00\x12,\n\x08\x62y_class\x18\x02 \x01(\x0b\x32\x18.gcsim.api.v1.ClassRatesH\x00\x42\x06\n\x04rate\"v\n\x0b\x45ntryCounts\x12\x37\n\x07\x65ntries\x18\x01 \x03(\x0b\x32&.gcsim.api.v1.EntryCounts.EntriesEntry\x1a.\n\x0c\x45ntriesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*H\n\x05\x42uilt\x12\x15\n\x11\x42UILT_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x42UILT_START_UP\x10\x01\x12\x14\n\x10\x42UILT_LOAD_START\x10\x02*h\n\x08\x41rrivals\x12\x18\n\x14\x41RRIVALS_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41RRIVALS_POISSON\x10\x01\x12\x15\n\x11\x41RRIVALS_CONSTANT\x10\x02\x12\x15\n\x11\x41RRIVALS_RECORDED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bgcsim/api/v1/workload.proto\x12\x0cgcsim.api.v1\x1a\x1agcsim/api/v1/objects.proto\x1a\x1bgcsim/api/v1/settings.proto\x1a\x18gcsim/api/v1/steps.proto\"\x83\x02\n\x0bRetainedSet\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07\x65ntries\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12*\n\x07objects\x18\x03 \x03(\x0b\x32\x19.gcsim.api.v1.ObjectGroup\x12\x1d\n\x10table_slot_bytes\x18\x04 \x01(\x03H\x02\x88\x01\x01\x12\'\n\x05\x62uilt\x18\x05 \x01(\x0e\x32\x13.gcsim.api.v1.BuiltH\x03\x88\x01\x01\x12#\n\x03map\x18\x06 \x01(\x0b\x32\x16.gcsim.api.v1.MapTableB\x07\n\x05_nameB\n\n\x08_entriesB\x13\n\x11_table_slot_bytesB\x08\n\x06_built\"\xea\x01\n\x08MapTable\x12\x1b\n\x0ekey_size_bytes\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x1d\n\x10value_size_bytes\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x19\n\x0ckey_pointers\x18\x03 \x01(\x08H\x02\x88\x01\x01\x12\x1b\n\x0evalue_pointers\x18\x04 \x01(\x08H\x03\x88\x01\x01\x12\x13\n\x06remade\x18\x05 \x01(\x08H\x04\x88\x01\x01\x42\x11\n\x0f_key_size_bytesB\x13\n\x11_value_size_bytesB\x0f\n\r_key_pointersB\x11\n\x0f_value_pointersB\t\n\x07_remade\"]\n\x07Globals\x12\x17\n\nscan_bytes\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12*\n\x07objects\x18\x02 \x03(\x0b\x32\x19.gcsim.api.v1.ObjectGroupB\r\n\x0b_scan_bytes\"b\n\x0eIdleGoroutines\x12\x12\n\x05\x63ount\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x1d\n\x10stack_used_bytes\x18\x02 \x01(\x03H\x01\x88\x01\x01\x42\x08\n\x06_countB\x13\n\x11_stack_used_bytes\"\xf7\x02\n\x0cRequestClass\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07workers\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x17\n\nrate_per_s\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12-\n\x08\x61rrivals\x18\x04 \x01(\x0e\x32\x16.gcsim.api.v1.ArrivalsH\x03\x88\x01\x01\x12\x18\n\x10\x61rrival_times_ns\x18\x05 \x03(\x03\x12\x17\n\ndispatcher\x18\x06 \x01(\x08H\x04\x88\x01\x01\x12\x1a\n\rmax_in_flight\x18\x07 \x01(\x03H\x05\x88\x01\x01\x12\x1d\n\x10stack_used_bytes\x18\x08 \x01(\x03H\x06\x88\x01\x01\x12!\n\x05steps\x18\t \x03(\x0b\x32\x12.gcsim.api.v1.StepB\x07\n\x05_nameB\n\n\x08_workersB\r\n\x0b_rate_per_sB\x0b\n\t_arrivalsB\r\n\x0b_dispatcherB\x10\n\x0e_max_in_flightB\x13\n\x11_stack_used_bytes\"\x97\x02\n\x05Phase\x12\x18\n\x0b\x64uration_ns\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12+\n\nrate_per_s\x18\x02 \x01(\x0b\x32\x17.gcsim.api.v1.PhaseRate\x12\x1a\n\rgarbage_scale\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12*\n\x07\x65ntries\x18\x04 \x01(\x0b\x32\x19.gcsim.api.v1.EntryCounts\x12\'\n\x04gogc\x18\x05 \x01(\x0b\x32\x19.gcsim.api.v1.GogcSetting\x12\x34\n\ngomemlimit\x18\x06 \x01(\x0b\x32 .gcsim.api.v1.MemoryLimitSettingB\x0e\n\x0c_duration_nsB\x10\n\x0e_garbage_scale\"l\n\nClassRates\x12\x31\n\x05per_s\x18\x01 \x03(\x0b\x32\".gcsim.api.v1.ClassRates.PerSEntry\x1a+\n\tPerSEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"V\n\tPhaseRate\x12\x13\n\tall_per_s\x18\x01 \x01(\x01H\x00\x12,\n\x08\x62y_class\x18\x02 \x01(\x0b\x32\x18.gcsim.api.v1.ClassRatesH\x00\x42\x06\n\x04rate\"v\n\x0b\x45ntryCounts\x12\x37\n\x07\x65ntries\x18\x01 \x03(\x0b\x32&.gcsim.api.v1.EntryCounts.EntriesEntry\x1a.\n\x0c\x45ntriesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*H\n\x05\x42uilt\x12\x15\n\x11\x42UILT_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x42UILT_START_UP\x10\x01\x12\x14\n\x10\x42UILT_LOAD_START\x10\x02*h\n\x08\x41rrivals\x12\x18\n\x14\x41RRIVALS_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41RRIVALS_POISSON\x10\x01\x12\x15\n\x11\x41RRIVALS_CONSTANT\x10\x02\x12\x15\n\x11\x41RRIVALS_RECORDED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,28 +38,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLASSRATES_PERSENTRY']._serialized_options = b'8\001'
   _globals['_ENTRYCOUNTS_ENTRIESENTRY']._loaded_options = None
   _globals['_ENTRYCOUNTS_ENTRIESENTRY']._serialized_options = b'8\001'
-  _globals['_BUILT']._serialized_start=1526
-  _globals['_BUILT']._serialized_end=1598
-  _globals['_ARRIVALS']._serialized_start=1600
-  _globals['_ARRIVALS']._serialized_end=1704
+  _globals['_BUILT']._serialized_start=1800
+  _globals['_BUILT']._serialized_end=1872
+  _globals['_ARRIVALS']._serialized_start=1874
+  _globals['_ARRIVALS']._serialized_end=1978
   _globals['_RETAINEDSET']._serialized_start=129
-  _globals['_RETAINEDSET']._serialized_end=351
-  _globals['_GLOBALS']._serialized_start=353
-  _globals['_GLOBALS']._serialized_end=446
-  _globals['_IDLEGOROUTINES']._serialized_start=448
-  _globals['_IDLEGOROUTINES']._serialized_end=546
-  _globals['_REQUESTCLASS']._serialized_start=549
-  _globals['_REQUESTCLASS']._serialized_end=924
-  _globals['_PHASE']._serialized_start=927
-  _globals['_PHASE']._serialized_end=1206
-  _globals['_CLASSRATES']._serialized_start=1208
-  _globals['_CLASSRATES']._serialized_end=1316
-  _globals['_CLASSRATES_PERSENTRY']._serialized_start=1273
-  _globals['_CLASSRATES_PERSENTRY']._serialized_end=1316
-  _globals['_PHASERATE']._serialized_start=1318
-  _globals['_PHASERATE']._serialized_end=1404
-  _globals['_ENTRYCOUNTS']._serialized_start=1406
-  _globals['_ENTRYCOUNTS']._serialized_end=1524
-  _globals['_ENTRYCOUNTS_ENTRIESENTRY']._serialized_start=1478
-  _globals['_ENTRYCOUNTS_ENTRIESENTRY']._serialized_end=1524
+  _globals['_RETAINEDSET']._serialized_end=388
+  _globals['_MAPTABLE']._serialized_start=391
+  _globals['_MAPTABLE']._serialized_end=625
+  _globals['_GLOBALS']._serialized_start=627
+  _globals['_GLOBALS']._serialized_end=720
+  _globals['_IDLEGOROUTINES']._serialized_start=722
+  _globals['_IDLEGOROUTINES']._serialized_end=820
+  _globals['_REQUESTCLASS']._serialized_start=823
+  _globals['_REQUESTCLASS']._serialized_end=1198
+  _globals['_PHASE']._serialized_start=1201
+  _globals['_PHASE']._serialized_end=1480
+  _globals['_CLASSRATES']._serialized_start=1482
+  _globals['_CLASSRATES']._serialized_end=1590
+  _globals['_CLASSRATES_PERSENTRY']._serialized_start=1547
+  _globals['_CLASSRATES_PERSENTRY']._serialized_end=1590
+  _globals['_PHASERATE']._serialized_start=1592
+  _globals['_PHASERATE']._serialized_end=1678
+  _globals['_ENTRYCOUNTS']._serialized_start=1680
+  _globals['_ENTRYCOUNTS']._serialized_end=1798
+  _globals['_ENTRYCOUNTS_ENTRIESENTRY']._serialized_start=1752
+  _globals['_ENTRYCOUNTS_ENTRIESENTRY']._serialized_end=1798
 # @@protoc_insertion_point(module_scope)

@@ -31,18 +31,34 @@ ARRIVALS_CONSTANT: Arrivals
 ARRIVALS_RECORDED: Arrivals
 
 class RetainedSet(_message.Message):
-    __slots__ = ("name", "entries", "objects", "table_slot_bytes", "built")
+    __slots__ = ("name", "entries", "objects", "table_slot_bytes", "built", "map")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     OBJECTS_FIELD_NUMBER: _ClassVar[int]
     TABLE_SLOT_BYTES_FIELD_NUMBER: _ClassVar[int]
     BUILT_FIELD_NUMBER: _ClassVar[int]
+    MAP_FIELD_NUMBER: _ClassVar[int]
     name: str
     entries: int
     objects: _containers.RepeatedCompositeFieldContainer[_objects_pb2.ObjectGroup]
     table_slot_bytes: int
     built: Built
-    def __init__(self, name: _Optional[str] = ..., entries: _Optional[int] = ..., objects: _Optional[_Iterable[_Union[_objects_pb2.ObjectGroup, _Mapping]]] = ..., table_slot_bytes: _Optional[int] = ..., built: _Optional[_Union[Built, str]] = ...) -> None: ...
+    map: MapTable
+    def __init__(self, name: _Optional[str] = ..., entries: _Optional[int] = ..., objects: _Optional[_Iterable[_Union[_objects_pb2.ObjectGroup, _Mapping]]] = ..., table_slot_bytes: _Optional[int] = ..., built: _Optional[_Union[Built, str]] = ..., map: _Optional[_Union[MapTable, _Mapping]] = ...) -> None: ...
+
+class MapTable(_message.Message):
+    __slots__ = ("key_size_bytes", "value_size_bytes", "key_pointers", "value_pointers", "remade")
+    KEY_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    VALUE_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KEY_POINTERS_FIELD_NUMBER: _ClassVar[int]
+    VALUE_POINTERS_FIELD_NUMBER: _ClassVar[int]
+    REMADE_FIELD_NUMBER: _ClassVar[int]
+    key_size_bytes: int
+    value_size_bytes: int
+    key_pointers: bool
+    value_pointers: bool
+    remade: bool
+    def __init__(self, key_size_bytes: _Optional[int] = ..., value_size_bytes: _Optional[int] = ..., key_pointers: _Optional[bool] = ..., value_pointers: _Optional[bool] = ..., remade: _Optional[bool] = ...) -> None: ...
 
 class Globals(_message.Message):
     __slots__ = ("scan_bytes", "objects")

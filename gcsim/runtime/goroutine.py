@@ -123,9 +123,11 @@ class Goroutine:
         raise NotImplementedError
 
 
-def _from_zero(counts: IntArray) -> IntArray:
-    """Sums up to each row, one more than there are rows."""
-    sums = np.zeros(len(counts) + 1, dtype=np.int64)
+def _from_zero(counts: int | IntArray, n: int) -> IntArray:
+    """Sums up to each of `n` rows, one more than there are rows; a single number is that of every row."""
+    if isinstance(counts, int):
+        return np.arange(n + 1) * counts
+    sums = np.zeros(n + 1, dtype=np.int64)
     np.cumsum(counts, out=sums[1:])
     return sums
 
@@ -170,20 +172,21 @@ class Worker(Goroutine):
         block = plan.draw(n)
         self._ends_ns = np.zeros(n + 1)
         np.cumsum(block.ns[0], out=self._ends_ns[1:])
-        self._garbage = _from_zero(block.garbage)
-        self._objects = _from_zero(block.objects)
+        self._garbage = _from_zero(block.garbage, n)
+        self._objects = _from_zero(block.objects, n)
         self._effects: list[tuple[Effect, IntArray]] = [
-            (effect, _from_zero(counts)) for effect, counts in block.effects
+            (effect, _from_zero(counts, n)) for effect, counts in block.effects
         ]
         self._shares = block.shares
         self._varying = [
-            (site, _from_zero(bytes_), _from_zero(n), each_ns) for site, bytes_, n, each_ns in block.varying
+            (site, _from_zero(sizes, n), _from_zero(made, n), each_ns)
+            for site, sizes, made, each_ns in block.varying
         ]
         self._settled = 0
         self.use_rates(plan)
         # Arrays of the standard library: read one by one they give Python's numbers twice as fast as numpy's, and
         # they are made by copying.
-        self.begin(array("d", self._ends_ns.tobytes()), array("q", _from_zero(block.alloc[0]).tobytes()))
+        self.begin(array("d", self._ends_ns.tobytes()), array("q", _from_zero(block.alloc[0], n).tobytes()))
 
     def knot(self, now: int) -> None:
         self._knots_pos.append(self.pos)

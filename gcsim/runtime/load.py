@@ -19,7 +19,7 @@ from gcsim.runtime.clock import Alarm
 from gcsim.runtime.expand import expand_with_origins
 from gcsim.runtime.goroutine import Goroutine, Worker
 from gcsim.runtime.heap import RetainedState
-from gcsim.runtime.program import Effect, Plan, Unlock
+from gcsim.runtime.program import Effect, IntArray, Plan, Unlock
 from gcsim.runtime.randomness import stream
 from gcsim.runtime.sites import Shares, Site
 from gcsim.spec.models import BlockStep, GCStep, LockStep, Phase, SyscallStep
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 GOROUTINE_BYTES = 448
 SUDOG_BYTES = 104
 _BLOCK_REQUESTS = 512
+
+
+def _each(values: int | IntArray, n: int) -> list[int]:
+    """The value of each of `n` requests, a single number being that of all."""
+    return [values] * n if isinstance(values, int) else values.tolist()
 
 
 class Mutex:
@@ -80,14 +85,14 @@ class RequestSource:
             block = self.plan.draw(_BLOCK_REQUESTS)
             self._next, self._n = 0, block.n
             self.ns = list(zip(*(a.tolist() for a in block.ns), strict=True))
-            self.alloc = list(zip(*(a.tolist() for a in block.alloc), strict=True))
+            self.alloc = list(zip(*(_each(a, block.n) for a in block.alloc), strict=True))
             waits = (repeat(None, block.n) if a is None else a.astype(int).tolist() for a in block.waits)
             self.waits = list(zip(*waits, strict=True))
-            self.total = np.sum(block.alloc, axis=0).tolist()
-            self.garbage = block.garbage.tolist()
-            self.objects = block.objects.tolist()
+            self.total = [sum(segments) for segments in self.alloc]
+            self.garbage = _each(block.garbage, block.n)
+            self.objects = _each(block.objects, block.n)
             self.effects = [effect for effect, _ in block.effects]
-            units = [counts.tolist() for _, counts in block.effects]
+            units = [_each(counts, block.n) for _, counts in block.effects]
             self.units = list(zip(*units, strict=True)) if units else [()] * block.n
             self.shares = block.shares
             pairs = [list(zip(b.tolist(), n.tolist(), strict=True)) for _, b, n, _ in block.varying]

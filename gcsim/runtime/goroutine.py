@@ -136,6 +136,7 @@ class Worker(Goroutine):
     """A closed-loop worker whose requests never block: thousands of requests to a stretch."""
 
     __slots__ = (
+        "_block_ns",
         "_effects",
         "_ends_ns",
         "_garbage",
@@ -149,8 +150,10 @@ class Worker(Goroutine):
         "plan",
     )
 
-    # About 20 ms of requests to a block: enough to spread the cost of numpy calls, few enough to react to phases.
+    # Blocks double from the first length to the last: numpy's calls are spread over thousands of requests, and what
+    # changes fast at load start and after a phase's change is seen early.
     BLOCK_NS = 40_000_000
+    LONGEST_BLOCK_NS = 320_000_000
 
     def __init__(self, world: World, plan: Plan, number: int) -> None:
         super().__init__(world, f"{plan.name}/{number}")
@@ -160,6 +163,7 @@ class Worker(Goroutine):
         self._knots_pos: list[float] = []
         self._knots_wall: list[int] = []
         self._last_end = -1
+        self._block_ns = self.BLOCK_NS
         self._draw()
 
     @property
@@ -168,7 +172,8 @@ class Worker(Goroutine):
 
     def _draw(self) -> None:
         plan = self.plan
-        n = max(1, min(8192, int(self.BLOCK_NS / plan.mean_ns)))
+        n = max(1, min(8192, int(self._block_ns / plan.mean_ns)))
+        self._block_ns = min(self.LONGEST_BLOCK_NS, 2 * self._block_ns)
         block = plan.draw(n)
         self._ends_ns = np.zeros(n + 1)
         np.cumsum(block.ns[0], out=self._ends_ns[1:])
@@ -244,6 +249,7 @@ class Worker(Goroutine):
 
     def cut_short(self) -> None:
         """End the stretch with the request under way: what follows is drawn anew."""
+        self._block_ns = self.BLOCK_NS
         keep = self.row + 2
         if keep < len(self.cum_ns):
             self.cum_ns = self.cum_ns[:keep]

@@ -284,7 +284,7 @@ class Heap:
             work += retained.table.scan_work_bytes
             cost += retained.table.mark_ns
             for n, each in ((whole, entry), (half, halved)):
-                work += n * each.scan_work_bytes
+                work += n * (each.scan_work_bytes + scattered * each.scattered_work_bytes)
                 cost += n * (each.mark_ns + scattered * each.scattered_ns)
                 sparse_ns += n * (1.0 - scattered) * each.sparse_ns
                 sparse_work += n * (1.0 - scattered) * each.sparse_work_bytes

@@ -40,26 +40,26 @@ class Clock(simpy.Environment):
                 if number == event.number:
                     event.number = -1
                     event.at_ns = None
-                    event.action()
+                    event.action(*event.args)
                 return
         super().step()
 
 
 class Alarm:
-    """Calls `action` once at the time last set (ns); setting again or clearing takes the earlier time back.
+    """Calls `action(*args)` once at the time last set (ns); setting again or clearing takes the earlier time back.
 
     Attributes:
         at_ns: when it rings; None if it does not.
         number: of its entry in the clock's queue.
     """
 
-    __slots__ = ("_eid", "_env", "_queue", "action", "at_ns", "number")
+    __slots__ = ("_eid", "_queue", "action", "args", "at_ns", "number")
 
-    def __init__(self, env: Clock, action: Callable[[], None]) -> None:
-        self._env = env
+    def __init__(self, env: Clock, action: Callable[..., None], *args: Any) -> None:
         self._queue: list[Any] = env._queue
         self._eid = env._eid
         self.action = action
+        self.args = args
         self.at_ns: int | None = None
         self.number = -1
 

@@ -348,7 +348,6 @@ class Scheduler:
         w.set_state(p, "overhead")
         until = self._env.now + ns
         p.goroutine = None
-        p.action = self.schedule
         seen = self._sysmon_looks()
         entry = (p, until, seen)
         self._in_syscall.append(entry)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gcsim.runtime.cycle import Collector
     from gcsim.runtime.invariants import Watch
     from gcsim.runtime.machine import Cores
-    from gcsim.runtime.mark import MarkPhase
+    from gcsim.runtime.mark import MarkPhase, Stage
     from gcsim.runtime.memory import Memory
     from gcsim.runtime.probe import Probe
     from gcsim.runtime.scheduler import Scheduler
@@ -51,7 +51,7 @@ class P:
         state: what its time is charged to.  since_ns: from when.
         goroutine: whom it runs; kept while the world is stopped.
         began_ns: start of the running slice (in the future while a switch is paid for).
-        action: what its alarm does.
+        alarm: what it does next, and when.
         schedtick: goroutines executed; sysmon recognises a new one by it.
         fractional_ns: time given to the fractional worker in this cycle.
         debt_ns: time that background goroutines took from it and its mutator has not lost yet.
@@ -59,7 +59,7 @@ class P:
     """
 
     __slots__ = (
-        "acc", "action", "alarm", "began_ns", "cache_empty", "claim", "debt_ns", "fractional_ns", "goroutine", "id", "is_spinning",
+        "acc", "alarm", "began_ns", "cache_empty", "claim", "debt_ns", "fractional_ns", "goroutine", "id", "is_spinning",
         "leaves_at_end", "limiter_event", "live_rest", "runnext", "runq", "schedtick", "seen_ns", "seen_tick",
         "since_ns", "state", "timers", "worker_began_ns",
     )  # fmt: skip
@@ -71,8 +71,7 @@ class P:
         self.acc: dict[PState, int] = dict.fromkeys(STATES, 0)
         self.goroutine: Goroutine | None = None
         self.began_ns = 0
-        self.action: Callable[[P], None] = lambda p: None
-        self.alarm = Alarm(world.env, self._ring)
+        self.alarm = Alarm(world.env, _nothing, self)
         self.runq: deque[Goroutine] = deque()
         self.runnext: Goroutine | None = None
         self.timers: list[tuple[int, int, Goroutine]] = []
@@ -83,20 +82,22 @@ class P:
         self.fractional_ns = 0
         self.worker_began_ns = 0
         self.leaves_at_end = False
-        self.claim: tuple[int, float, float] | None = None
+        self.claim: tuple[Stage, float, float] | None = None
         self.cache_empty = True
         self.live_rest = 0.0
         self.debt_ns = 0
         self.limiter_event = LimiterEvent()
         self.limiter_event.start(LimiterEventType.IDLE, world.env.now)
 
-    def _ring(self) -> None:
-        self.action(self)
-
     def at(self, time_ns: int, action: Callable[[P], None]) -> None:
         """Do `action` at `time_ns` unless something else is set before."""
-        self.action = action
-        self.alarm.set(time_ns)
+        alarm = self.alarm
+        alarm.action = action
+        alarm.set(time_ns)
+
+
+def _nothing(p: P) -> None:
+    """What a P's alarm does that has never been set."""
 
 
 class World:
@@ -350,7 +351,7 @@ class World:
             if self.mark.steal(g):
                 self._plan_slice(p, g)
             else:
-                self.mark.assist(p, g)
+                self.mark.assist_itself(p, g)
         else:
             self.start_slice(p)
 

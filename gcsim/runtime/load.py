@@ -11,8 +11,6 @@ from collections.abc import Generator
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from gcsim.policy.constants import PAGE_BYTES
 from gcsim.runtime.build import Builder
 from gcsim.runtime.clock import Alarm

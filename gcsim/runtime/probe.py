@@ -30,7 +30,7 @@ from gcsim.runtime.sites import SiteKey
 
 if TYPE_CHECKING:
     from gcsim.runtime.load import Load
-    from gcsim.runtime.world import World
+    from gcsim.runtime.world import P, World
 
 _TRICOLOR_SAMPLES_NS = 500_000
 
@@ -44,7 +44,7 @@ class Probe:
         self._w = world
         self.recorder = recorder
         spec = world.spec.record
-        self._records_p_states = spec.p_states
+        self.records_p_states = spec.p_states
         self._records_assists = spec.assists
         self._sampled = spec.requests_sample
         self._sample_rng = stream(world.seed, "requests.sample")
@@ -250,11 +250,9 @@ class Probe:
         if self._records_assists:
             self.recorder.assist(rec)
 
-    def p_interval(self, p: object, state: PState, start_ns: int, end_ns: int) -> None:
-        """A P has been in one state."""
-        if self._records_p_states:
-            number = getattr(p, "id", 0)
-            self.recorder.p_state(PStateInterval(self.phase_at(start_ns), number, state, start_ns, end_ns))
+    def p_interval(self, p: P, state: PState, start_ns: int, end_ns: int) -> None:
+        """A P has been in one state; called only where `records_p_states`."""
+        self.recorder.p_state(PStateInterval(self.phase_at(start_ns), p.id, state, start_ns, end_ns))
 
     def event(self, kind: str, detail: str, amount: float | None) -> None:
         """Something rare."""

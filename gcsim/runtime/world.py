@@ -131,6 +131,7 @@ class World:
             gogc_percent=-1 if gogc is None else gogc,
             memory_limit_bytes=NO_LIMIT if limit is None else limit,
         )
+        self.procs = procs  # GOMAXPROCS
         self.ps = [P(self, i) for i in range(procs)]
         self.limiter = GCCPULimiter(0, procs, [p.limiter_event for p in self.ps])
         self.is_marking = False
@@ -142,11 +143,6 @@ class World:
         self.max_alloc_per_ns = 0.0
         self.refill_ahead_bytes = 0
 
-    @property
-    def procs(self) -> int:
-        """GOMAXPROCS."""
-        return len(self.ps)
-
     # ---- time of Ps ----------------------------------------------------------------------------------------
 
     def set_state(self, p: P, state: PState) -> None:
@@ -155,10 +151,12 @@ class World:
         if old is state:
             return
         now = self.env.now
-        if now > p.since_ns:
-            p.acc[old] += now - p.since_ns
-            self.probe.p_interval(p, old, p.since_ns, now)
-        p.since_ns = now
+        since = p.since_ns
+        if now > since:
+            p.acc[old] += now - since
+            if self.probe.records_p_states:
+                self.probe.p_interval(p, old, since, now)
+            p.since_ns = now
         p.state = state
         if state == "mutator":
             self.running_mutators += 1
@@ -184,7 +182,8 @@ class World:
         for p in self.ps:
             if now > p.since_ns:
                 p.acc[p.state] += now - p.since_ns
-                self.probe.p_interval(p, p.state, p.since_ns, now)
+                if self.probe.records_p_states:
+                    self.probe.p_interval(p, p.state, p.since_ns, now)
                 p.since_ns = now
 
     # ---- slices of mutators --------------------------------------------------------------------------------

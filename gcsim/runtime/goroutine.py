@@ -9,6 +9,7 @@ finished row or stretch means.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -111,8 +112,8 @@ class Goroutine:
     def knot(self, now: int) -> None:
         """A bend in the map from CPU time to wall time (for goroutines with `trace_knots`)."""
 
-    def finish_rows(self, first: int, last: int, now: int) -> None:
-        """Rows `first` .. `last` - 1 of the stretch are done."""
+    def finish_rows(self, p: P, first: int, last: int) -> None:
+        """Rows `first` .. `last` - 1 of the stretch are done, on that P."""
 
     def finish_stretch(self, p: P) -> bool | None:
         """The stretch is done.
@@ -197,7 +198,7 @@ class Worker(Goroutine):
         self._knots_pos.append(self.pos)
         self._knots_wall.append(now)
 
-    def finish_rows(self, first: int, last: int, now: int) -> None:
+    def finish_rows(self, p: P, first: int, last: int) -> None:
         if not self.plan.settles_late:
             self.settle(last)
 
@@ -277,12 +278,12 @@ class Worker(Goroutine):
     def _rebase(self, rows: int, pos: list[float], wall: list[int]) -> None:
         """Drop the first `rows` rows, which have been reported."""
         base_ns, base_alloc = self.cum_ns[rows], self.cum_alloc[rows]
-        keep = [k for k, x in enumerate(pos) if x > base_ns]
-        self._knots_pos = [0.0] + [pos[k] - base_ns for k in keep]
-        self._knots_wall = [self._last_end if self._last_end >= 0 else wall[0]] + [wall[k] for k in keep]
+        keep = bisect_right(pos, base_ns)
+        self._knots_pos = [0.0, *(x - base_ns for x in pos[keep:])]
+        self._knots_wall = [self._last_end if self._last_end >= 0 else wall[0], *wall[keep:]]
         self._ends_ns = self._ends_ns[rows:] - base_ns
         self.cum_ns = array("d", self._ends_ns[: len(self.cum_ns) - rows].tobytes())
-        self.cum_alloc = array("q", [a - base_alloc for a in self.cum_alloc[rows:]])
+        self.cum_alloc = array("q", (np.asarray(self.cum_alloc)[rows:] - base_alloc).tobytes())
         self._garbage = self._garbage[rows:]
         self._objects = self._objects[rows:]
         self._effects = [(effect, counts[rows:]) for effect, counts in self._effects]

@@ -255,9 +255,8 @@ class Dispatcher(Goroutine):
             self.begin(tuple(k * self._start_ns for k in range(n + 1)), (0,) * (n + 1))
         return bool(self._due)
 
-    def finish_rows(self, first: int, last: int, now: int) -> None:
+    def finish_rows(self, p: P, first: int, last: int) -> None:
         world = self.world
-        p = next(p for p in world.ps if p.goroutine is self)
         for arrival_ns in self._due[first:last]:
             if world.probe.load.admit(self._source.plan):
                 world.sched.ready(RequestGoroutine(world, self._source, arrival_ns), p, next_up=True)

@@ -57,6 +57,8 @@ class Probe:
         self._completed_before = 0  # in the load phase, in windows closed already
         self._latencies: dict[str, BucketCounts] = {}
         self._sched = BucketCounts()
+        # A goroutine ran so many ns after it became runnable.  Bound: it is called at each switch.
+        self.sched_latency = self._sched.add
         self._sites_before: dict[SiteKey, tuple[int, int, float, float]] = {}
         self._window_start_ns = world.env.now
         self._window_alloc = (0, 0)
@@ -203,10 +205,6 @@ class Probe:
         if counts is None:
             counts = self._latencies[name] = BucketCounts()
         return counts
-
-    def sched_latency(self, ns: int) -> None:
-        """A goroutine ran `ns` after it became runnable."""
-        self._sched.add(ns)
 
     # ---- sites ---------------------------------------------------------------------------------------------
 

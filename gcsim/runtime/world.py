@@ -140,6 +140,7 @@ class World:
         self.idle_workers_enabled = spec.runtime.idle_workers
         self.alive: dict[Goroutine, None] = {}
         self.running_mutators = 0  # Ps in that state
+        self.idle_ps = procs
         self.max_alloc_per_ns = 0.0
         self.refill_ahead_bytes = 0
 
@@ -163,9 +164,11 @@ class World:
         elif old == "mutator":
             self.running_mutators -= 1
         if old == "idle":
+            self.idle_ps -= 1
             p.limiter_event.stop(LimiterEventType.IDLE, now, self.limiter)
             self.cores.changed()
         elif state == "idle":
+            self.idle_ps += 1
             p.limiter_event.start(LimiterEventType.IDLE, now)
             self.cores.changed()
 
@@ -223,7 +226,8 @@ class World:
         if self.cores.is_throttled:
             self.cores.hold(p)
             return
-        self.set_state(p, "mutator")
+        if p.state != "mutator":
+            self.set_state(p, "mutator")
         now = self.env.now
         if p.began_ns < now:
             p.began_ns = now
@@ -239,16 +243,18 @@ class World:
             g.knot(p.began_ns)
         if not g.has_entered:
             g.enter()
-        if self.is_marking and g.credit < 0 and self.mark.needs_assists:
+        if not self.is_marking:
+            p.at(p.began_ns + math.ceil((g.end - g.pos) * g.slow), self.finish_slice)
+        elif g.credit < 0 and self.mark.needs_assists:
             self.mark.assist(p, g)
         else:
             self._plan_slice(p, g)
 
     def _plan_slice(self, p: P, g: Goroutine) -> None:
-        """When the slice ends: with its stretch, or with the goroutine's credit."""
+        """When a slice beside marking ends: with its stretch, or with the goroutine's credit."""
         end = g.end
         action = self.finish_slice
-        if self.is_marking and self.mark.needs_assists:
+        if self.mark.needs_assists:
             g.credit += g.debited  # paid for; from here on it is counted as it is allocated
             g.debited = 0
             if g.cum_alloc[-1] - g.alloc > g.credit:
@@ -274,11 +280,13 @@ class World:
         now = self.env.now
         if g is None or p.state != "mutator" or now <= p.began_ns:
             return
-        self.watch.ran_ns += now - p.began_ns
-        pos = g.pos + (now - p.began_ns) / g.slow
+        ran = now - p.began_ns
+        self.watch.ran_ns += ran
+        pos = g.pos + ran / g.slow
         p.began_ns = now
-        if pos > g.end:
-            pos = g.end
+        end = g.end
+        if pos > end:
+            pos = end
         g.pos = pos
         if g.trace_knots:
             g.knot(now)
@@ -286,8 +294,8 @@ class World:
         row = g.row
         last = len(cum) - 1
         if row < last and pos >= cum[row + 1]:
-            done = bisect_right(cum, pos, row + 1) - 1
-            g.finish_rows(row, done, now)
+            done = last if pos >= end else bisect_right(cum, pos, row + 1) - 1
+            g.finish_rows(p, row, done)
             g.row = row = done
         if row < last:
             a0 = g.cum_alloc[row]

@@ -60,13 +60,14 @@ class LimiterEvent:
 
     def consume(self, now_ns: int) -> tuple[LimiterEventType, int]:
         """Take the time of the running event so far, in ns, and let it go on from now."""
-        bits = self.stamp >> _STAMP_BITS
+        stamp = self.stamp
+        bits = stamp >> _STAMP_BITS
         if not bits:
-            return LimiterEventType.NONE, 0
+            return _TYPES[0], 0
         duration_ns = self._duration_ns(now_ns)
         if duration_ns == 0:
-            return LimiterEventType.NONE, 0
-        self.stamp = (bits << _STAMP_BITS) | (now_ns & _STAMP_MASK)
+            return _TYPES[0], 0
+        self.stamp = (stamp & _TYPE_MASK) | (now_ns & _STAMP_MASK)
         return _TYPES[bits], duration_ns
 
     def stop(self, event_type: LimiterEventType, now_ns: int, limiter: GCCPULimiter) -> int:
@@ -174,7 +175,10 @@ class GCCPULimiter:
         idle_time = self.idle_time_pool_cpu_ns
         self.idle_time_pool_cpu_ns = 0
         # Running events are cut here, so that what is counted did happen within this window.
-        for event in [e for e in self.events if e.stamp > _STAMP_MASK]:  # on most Ps none is running
+        for event in self.events:
+            stamp = event.stamp
+            if stamp <= _STAMP_MASK or stamp & _STAMP_MASK == now_ns:
+                continue  # none is running, or it began just now: nothing to take
             event_type, duration_ns = event.consume(now_ns)
             if event_type in _IDLE_EVENTS:
                 idle_time += duration_ns

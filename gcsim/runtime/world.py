@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gcsim.policy.limiter import GCCPULimiter, LimiterEvent, LimiterEventType
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from gcsim.runtime.sweep import Sweep
 
 NO_LIMIT = (1 << 63) - 1
+_NEAR_ROWS = 32
 STATES: tuple[PState, ...] = (
     "mutator", "assist", "dedicated", "fractional", "idle_worker", "stw", "sweep", "scavenge", "overhead", "idle",
 )  # fmt: skip
@@ -94,6 +95,14 @@ class P:
         alarm = self.alarm
         alarm.action = action
         alarm.set(time_ns)
+
+
+def _near(sums: Sequence[float], x: float, lo: int) -> int:
+    """`bisect_right` from `lo` on, for what is usually close by: fewer steps, and they meet what is in the cache."""
+    hi = lo + _NEAR_ROWS
+    if hi >= len(sums) or sums[hi] <= x:
+        hi = len(sums)
+    return bisect_right(sums, x, lo, hi)
 
 
 def _nothing(p: P) -> None:
@@ -267,7 +276,7 @@ class World:
     @staticmethod
     def _pos_of_alloc(g: Goroutine, alloc: int) -> float:
         """CPU ns into the stretch at which `alloc` of its bytes have been allocated."""
-        i = bisect_right(g.cum_alloc, alloc - 1, g.row) - 1
+        i = _near(g.cum_alloc, alloc - 1, g.row) - 1
         if i + 1 >= len(g.cum_alloc):
             return g.end
         a0, a1 = g.cum_alloc[i], g.cum_alloc[i + 1]
@@ -294,7 +303,7 @@ class World:
         row = g.row
         last = len(cum) - 1
         if row < last and pos >= cum[row + 1]:
-            done = last if pos >= end else bisect_right(cum, pos, row + 1) - 1
+            done = last if pos >= end else _near(cum, pos, row + 1) - 1
             g.finish_rows(p, row, done)
             g.row = row = done
         if row < last:

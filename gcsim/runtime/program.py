@@ -461,10 +461,12 @@ class Plan:
             base: Any = float(s.cpu_ns)
             for distribution in s.drawn_ns:
                 base = base + sample(distribution, rng, n)
-            # In place, and what is alike in all requests as a single number: arrays are what drawing costs.
-            cpu = rng.standard_normal(n)
-            cpu *= p["cpu_noise_frac"]
-            cpu += 1.0
+            # In place, what is alike in all requests as a single number, and spreads in single precision (1e-7 of a
+            # request's time): arrays are what drawing costs.
+            noise = rng.standard_normal(n, dtype=np.float32)
+            noise *= p["cpu_noise_frac"]
+            noise += 1.0
+            cpu: FloatArray = noise.astype(np.float64)
             cpu *= base
             cpu += s.write_ns
             scaled_garbage = s.scaled_garbage if self.scale == 1.0 else s.scaled_garbage.times(self.scale)
@@ -495,11 +497,9 @@ class Plan:
                 units = self._accumulate((index << 16) + number, per_request, n)
                 cost = cost + units * unit_ns
                 mine.append((effect, units))
-            spread = self._alloc_rng.standard_normal(n)
+            spread = self._alloc_rng.standard_normal(n, dtype=np.float32)
             spread *= self.costs.alloc_sigma
-            np.exp(spread, out=spread)
-            spread *= cost
-            cpu += spread
+            cpu += cost * np.exp(spread, out=spread)
             for effect, units in mine:
                 bytes_ = bytes_ + units * effect.unit.bytes
             effects.extend(mine)

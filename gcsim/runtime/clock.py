@@ -70,6 +70,13 @@ class Alarm:
         # What `Environment.schedule` does, with the time as it is.
         heappush(self._queue, (at_ns, NORMAL, number, self))
 
+    def do(self, at_ns: int, action: Callable[..., None]) -> None:
+        """Ring at `at_ns`, and do this then; `set` written out, since every slice of a P begins here."""
+        self.action = action
+        self.at_ns = at_ns
+        self.number = number = next(self._eid)
+        heappush(self._queue, (at_ns, NORMAL, number, self))
+
     def clear(self) -> None:
         """Do not ring."""
         self.number = -1

@@ -248,8 +248,8 @@ class Dispatcher(Goroutine):
     def _collect(self) -> bool:
         """Arrivals that are due make the next stretch."""
         self._due = self._arrivals.take_due(self.world.env.now)
-        n = max(1, len(self._due))
-        if n == 1:
+        n = len(self._due)
+        if n <= 1:
             self.begin((0.0, self._start_ns), (0, 0))
         else:
             self.begin(tuple(k * self._start_ns for k in range(n + 1)), (0,) * (n + 1))
@@ -323,12 +323,11 @@ class Arrivals:
 
     def advance(self, now: int) -> None:
         """Let everything arrive that is due."""
-        due = self._due
-        before = len(due)
-        while self.next_ns is not None and self.next_ns <= now:
-            due.append(self.next_ns)
-            self.next_ns = self._after(self.next_ns)
-        self._world.probe.arrived += len(due) - before
+        next_ns = self.next_ns
+        while next_ns is not None and next_ns <= now:
+            self._due.append(next_ns)
+            self._world.probe.arrived += 1
+            self.next_ns = next_ns = self._after(next_ns)
 
     def take_due(self, now: int) -> list[int]:
         """Arrivals up to now, in order."""

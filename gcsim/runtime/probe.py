@@ -182,7 +182,7 @@ class Probe:
     def finish_request(self, name: str, arrival_ns: int, now: int) -> None:
         """One request of an open loop (or a blocking closed loop) is done."""
         self.completed += 1
-        self._counts(name).add(max(1, now - arrival_ns))
+        self._counts(name).add(now - arrival_ns or 1)
         if self._sampled and self._sample_rng.random() < self._sampled:
             self._sample(name, arrival_ns, arrival_ns, now)
 
@@ -201,10 +201,9 @@ class Probe:
         )
 
     def _counts(self, name: str) -> BucketCounts:
-        counts = self._latencies.get(name)
-        if counts is None:
-            counts = self._latencies[name] = BucketCounts()
-        return counts
+        if name not in self._latencies:
+            self._latencies[name] = BucketCounts()
+        return self._latencies[name]
 
     # ---- sites ---------------------------------------------------------------------------------------------
 

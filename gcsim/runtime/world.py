@@ -52,7 +52,7 @@ class P:
         state: what its time is charged to.  since_ns: from when.
         goroutine: whom it runs; kept while the world is stopped.
         began_ns: start of the running slice (in the future while a switch is paid for).
-        alarm: what it does next, and when.
+        alarm: what it does next, and when.  at: do that at this time, unless something else is set before.
         schedtick: goroutines executed; sysmon recognises a new one by it.
         fractional_ns: time given to the fractional worker in this cycle.
         debt_ns: time that background goroutines took from it and its mutator has not lost yet.
@@ -60,7 +60,7 @@ class P:
     """
 
     __slots__ = (
-        "acc", "alarm", "began_ns", "cache_empty", "claim", "debt_ns", "fractional_ns", "goroutine", "id", "is_spinning",
+        "acc", "alarm", "at", "began_ns", "cache_empty", "claim", "debt_ns", "fractional_ns", "goroutine", "id", "is_spinning",
         "leaves_at_end", "limiter_event", "live_rest", "runnext", "runq", "schedtick", "seen_ns", "seen_tick",
         "since_ns", "state", "timers", "worker_began_ns",
     )  # fmt: skip
@@ -73,6 +73,7 @@ class P:
         self.goroutine: Goroutine | None = None
         self.began_ns = 0
         self.alarm = Alarm(world.env, _nothing, self)
+        self.at: Callable[[int, Callable[[P], None]], None] = self.alarm.do
         self.runq: deque[Goroutine] = deque()
         self.runnext: Goroutine | None = None
         self.timers: list[tuple[int, int, Goroutine]] = []
@@ -89,12 +90,6 @@ class P:
         self.debt_ns = 0
         self.limiter_event = LimiterEvent()
         self.limiter_event.start(LimiterEventType.IDLE, world.env.now)
-
-    def at(self, time_ns: int, action: Callable[[P], None]) -> None:
-        """Do `action` at `time_ns` unless something else is set before."""
-        alarm = self.alarm
-        alarm.action = action
-        alarm.set(time_ns)
 
 
 def _near(sums: Sequence[float], x: float, lo: int) -> int:

@@ -195,22 +195,6 @@ class World:
 
     # ---- slices of mutators --------------------------------------------------------------------------------
 
-    def slow(self, g: Goroutine) -> float:
-        """Wall time per CPU time for a goroutine just now."""
-        factor = 1.0
-        if self.is_marking:
-            factor = g.mark_slow
-        elif self.sweep.is_active:
-            factor += self.sweep.ns_per_byte * g.bytes_per_ns * g.live_per_byte
-        if g.contended_frac:
-            # Costs are those beside mutators on all other Ps; markers and idle Ps leave the caches to whom they are.
-            busy_frac = (self.running_mutators - 1) / (self.procs - 1)
-            factor *= 1.0 - g.contended_frac * (1.0 - busy_frac)
-        faulting_frac = 1.0 if self.memory.is_faulting else self.memory.reused_frac
-        if faulting_frac:
-            factor += self.memory.fault_ns_per_byte * g.bytes_per_ns * faulting_frac
-        return factor * self.cores.slow
-
     def charge_background(self, state: PState, ns: int) -> None:
         """A background goroutine of the runtime took `ns` from a P: an idle one if there is, else a mutator pays."""
         for p in self.ps:
@@ -224,7 +208,7 @@ class World:
                 return
 
     def start_slice(self, p: P) -> None:
-        """Let the P's goroutine go on until its stretch ends or its assist credit does."""
+        """Let the P's goroutine go on, as fast as it is just now, until its stretch ends or its assist credit does."""
         g = p.goroutine
         assert g is not None, "a slice needs a goroutine"
         if self.cores.is_throttled:
@@ -242,12 +226,26 @@ class World:
             # Its first allocations take whole spans.
             p.cache_empty = False
             self.pacer.heap_live_bytes += self.refill_ahead_bytes
-        g.slow = self.slow(g)
+        is_marking = self.is_marking
+        slow = 1.0
+        if is_marking:
+            slow = g.mark_slow
+        elif self.sweep.is_active:
+            slow += self.sweep.ns_per_byte * g.bytes_per_ns * g.live_per_byte
+        if g.contended_frac:
+            # Costs are those beside mutators on all other Ps; markers and idle Ps leave the caches to whom they are.
+            busy_frac = (self.running_mutators - 1) / (self.procs - 1)
+            slow *= 1.0 - g.contended_frac * (1.0 - busy_frac)
+        memory = self.memory
+        faulting_frac = 1.0 if memory.is_faulting else memory.reused_frac
+        if faulting_frac:
+            slow += memory.fault_ns_per_byte * g.bytes_per_ns * faulting_frac
+        g.slow = slow * self.cores.slow
         if g.trace_knots:
             g.knot(p.began_ns)
         if not g.has_entered:
             g.enter()
-        if not self.is_marking:
+        if not is_marking:
             p.at(p.began_ns + math.ceil((g.end - g.pos) * g.slow), self.finish_slice)
         elif g.credit < 0 and self.mark.needs_assists:
             self.mark.assist(p, g)

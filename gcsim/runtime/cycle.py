@@ -173,6 +173,7 @@ class Collector:
         self.mark_start_bytes = w.heap.allocated_bytes
         mark_start = env.now
         w.limiter.finish_gc_transition(mark_start)
+        w.probe.marks_from(mark_start)
         self._start(starter)
         stw1 = env.now - start_ns
         charge1 = self._charge("sweep_termination", start_ns, stopping1, stw1)
@@ -193,6 +194,7 @@ class Collector:
         yield env.timeout(self._pause_ns("stw_mark_term_ns"))
         w.limiter.start_gc_transition(False, term_ns)
         w.is_marking = False
+        w.probe.marked_until(env.now)
         w.watch.mark_ends(w)
         w.mark.end()
         pacer.end_cycle(term_ns, w.procs)

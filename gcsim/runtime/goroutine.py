@@ -112,6 +112,9 @@ class Goroutine:
     def knot(self, now: int) -> None:
         """A bend in the map from CPU time to wall time (for goroutines with `trace_knots`)."""
 
+    def assisted(self, ns: int) -> None:
+        """It has spent so long in a mark assist, in the row that it is at."""
+
     def finish_rows(self, p: P, first: int, last: int) -> None:
         """Rows `first` .. `last` - 1 of the stretch are done, on that P."""
 
@@ -137,6 +140,7 @@ class Worker(Goroutine):
     """A closed-loop worker whose requests never block: thousands of requests to a stretch."""
 
     __slots__ = (
+        "_assists",
         "_block_ns",
         "_effects",
         "_ends_ns",
@@ -163,6 +167,7 @@ class Worker(Goroutine):
         self.trace_knots = True
         self._knots_pos: list[float] = []
         self._knots_wall: list[int] = []
+        self._assists: list[tuple[int, int]] = []  # (row, ns)
         self._last_end = -1
         self._block_ns = self.BLOCK_NS
         self._draw()
@@ -197,6 +202,12 @@ class Worker(Goroutine):
     def knot(self, now: int) -> None:
         self._knots_pos.append(self.pos)
         self._knots_wall.append(now)
+
+    def assisted(self, ns: int) -> None:
+        row = self.row
+        if row and self.pos <= self.cum_ns[row]:
+            row -= 1  # it has not begun this one: the last one ends with the assist
+        self._assists.append((row, ns))
 
     def finish_rows(self, p: P, first: int, last: int) -> None:
         if not self.plan.settles_late:
@@ -270,7 +281,7 @@ class Worker(Goroutine):
         ends[0] = self._last_end if self._last_end >= 0 else wall[0]
         if rows:
             latencies = np.maximum(np.diff(ends), 1.0).astype(np.int64)
-            self.world.probe.latencies(self.plan.name, latencies, ends)
+            self.world.probe.latencies(self.plan.name, latencies, ends, self._assists)
             self._last_end = int(ends[-1])
         # All rows may be done and the stretch not: the slice ends at the next whole nanosecond.
         self._rebase(rows, pos, wall)
@@ -291,5 +302,6 @@ class Worker(Goroutine):
         self.pos -= base_ns
         self.end -= base_ns
         self.alloc -= base_alloc
+        self._assists = [(row - rows, ns) for row, ns in self._assists if row >= rows]
         self.row -= rows
         self._settled -= rows

@@ -105,7 +105,7 @@ class RequestGoroutine(Goroutine):
     """A goroutine that runs one request, or one after another (`loops`)."""
 
     __slots__ = (
-        "_alloc", "_arrival_ns", "_garbage", "_growth_ns", "_loops", "_ns", "_objects", "_segment", "_shares", "_source", "_total",
+        "_alloc", "_arrival_ns", "_assist_ns", "_garbage", "_growth_ns", "_loops", "_ns", "_objects", "_segment", "_shares", "_source", "_total",
         "_units", "_varying", "_varying_sites", "_waits",
     )  # fmt: skip
 
@@ -126,6 +126,7 @@ class RequestGoroutine(Goroutine):
         source = self._source
         k = source.take()
         self._arrival_ns = arrival_ns
+        self._assist_ns = 0
         self._ns = source.ns[k]
         self._alloc = source.alloc[k]
         self._waits = source.waits[k]
@@ -137,6 +138,9 @@ class RequestGoroutine(Goroutine):
         self._varying_sites = source.varying_sites
         self._total = source.total[k]
         self._enter(0)
+
+    def assisted(self, ns: int) -> None:
+        self._assist_ns += ns
 
     @property
     def in_flight_bytes(self) -> int:
@@ -219,7 +223,7 @@ class RequestGoroutine(Goroutine):
             pool.held -= 1
             heap.dead_bytes += pool.item.bytes
             heap.dead_objects += pool.item.objects
-        world.probe.finish_request(self._source.plan.name, self._arrival_ns, now)
+        world.probe.finish_request(self._source.plan.name, self._arrival_ns, now, self._assist_ns)
         if self._loops:
             world.probe.arrived += 1
             self._next_request(now)

@@ -609,9 +609,11 @@ class MarkPhase:
         g.assist_began_ns = -1
         self.assists += 1
         w = self._w
+        duration = self._env.now - began
+        g.assisted(duration)
         w.probe.assist(
             AssistRecord(
-                w.collector.cycle, w.probe.phase_at(began), began, self._env.now - began, g.parked_ns, g.assist_p,
+                w.collector.cycle, w.probe.phase_at(began), began, duration, g.parked_ns, g.assist_p,
                 g.request_class, g.assist_debt, g.assist_work, g.assist_stolen,
             )
         )  # fmt: skip

@@ -17,11 +17,14 @@ from itertools import pairwise
 from statistics import fmean, median, stdev
 from typing import Any, Protocol, cast
 
+import numpy as np
+
 from gcsim.fit.records import Record
 from gcsim.interop.gctrace import GctraceLine, parse
 from gcsim.policy.constants import PAGE_BYTES
 from gcsim.policy.releases import release_rules
 from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint
+from gcsim.runtime.heap import shaded_frac
 from gcsim.runtime.load import GOROUTINE_BYTES, SUDOG_BYTES
 from gcsim.spec.models import AllocateStep, CpuStep, PointerWritesStep, PoolGetStep, ReplaceStep, Spec
 from gcsim.spec.profile import MachineProfile
@@ -46,8 +49,9 @@ _MUCH_MARKING = 0.45
 # the time of those that write pointers while marking.
 _P90_CASES = ("micro-noscan-1k", "micro-mark-noscan", "micro-mark-tree-aged", "micro-barrier")
 _LARGE_CASES = ("micro-noscan-32k",)
-# Another P that can be stopped runs a mutator in nearly all pauses of these.
-_STOPPING_CASES = ("micro-noscan-64", "micro-scan-64", "micro-pool", "micro-noscan-32k")
+_AT_ONCE_NS = 15_000
+"""Mark terminations shorter than this did not wait for another P to stop; the next longer ones take three times that."""
+_MANY_CYCLES = 50
 
 
 class Profile(Protocol):
@@ -277,10 +281,8 @@ class _Case:
     # ---- marking -----------------------------------------------------------------------------------------------
 
     def marking(self) -> Iterator[Observation]:
-        # Where collections are rare the caches are cold; pointer writes keep them from the collector.
-        has_writes = any(isinstance(step, PointerWritesStep) for step in self.spec.requests[0].steps)
-        if has_writes or min(r["num_gc"] for r in self.record.repeats) < 10:
-            return
+        if min(r["num_gc"] for r in self.record.repeats) < 10:
+            return  # where collections are rare the caches are cold
         replacements = next(
             (s.count for s in self.spec.requests[0].steps if isinstance(s, ReplaceStep)), 0.0
         ) * median(r["requests"] for r in self.record.repeats)
@@ -313,9 +315,19 @@ class _Case:
                 turnover = replacements / retained.entries
                 scattered = fmean(1.0 - math.exp(-turnover * (i + 0.5) / cycles) for i in range(cycles))
                 ns += retained.entries * scattered * entry.scattered_ns
+            ns += retained.entries * self._shaded_frac(retained.entries) * entry.shaded_ns
         # Costs are medians of a log-normal spread from cycle to cycle; measured is a mean.
         ns *= math.exp(profile["mark_sigma"] ** 2 / 2.0)
         return ns * (1.0 + (profile["mark_contention_frac"] if self.procs > 1 else 0.0))
+
+    def _shaded_frac(self, entries: int) -> float:
+        """Share of a set's entries that stores shade ahead of their turn, from how long marks and requests take."""
+        stores = sum(s.count for s in self.spec.requests[0].steps if isinstance(s, PointerWritesStep))
+        if not stores or not entries:
+            return 0.0
+        rate = median(self.repeats(lambda r: r["requests"] / r["elapsed_s"]))
+        mark_s = median(self.per_cycle(lambda c: c.mark_ns.middle)) / 1e9
+        return shaded_frac(stores * rate * mark_s / entries)
 
     # ---- pauses ------------------------------------------------------------------------------------------------
 
@@ -331,14 +343,36 @@ class _Case:
                     if len(lines) >= 10 and repeat["elapsed_s"] / len(lines) > _APART_S
                 ]
                 yield from self.observe(f"{clock[:-3]}_p50_ns", values, _STW_OFF, _constant(constant))
-        elif self.name in _STOPPING_CASES:
-            for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99)):
-                yield from self.observe(
-                    f"stopping_{name}_ns", self._stopping_ns(name), _STW_OFF, _stopping_quantile(q)
-                )
+        elif self.is_closed and not any(
+            isinstance(s, PointerWritesStep) for s in self.spec.requests[0].steps
+        ):
+            yield from self._stopping()
 
-    def _stopping_ns(self, quantile: str) -> list[float]:
-        return self.repeats(lambda r: float((r.get("stw_stopping_s") or {}).get(quantile, 0.0)) * 1e9)
+    def _stopping(self) -> Iterator[Observation]:
+        """Two Ps whose requests call functions all the time: stopped at once, or while the stopper sleeps."""
+        lines = [each for each in self.lines if len(each) >= _MANY_CYCLES]
+        ends = [[c.mark_term_ns.middle for c in each] for each in lines]
+        yield from self.observe(
+            "stopped_at_once_frac",
+            [fmean(ns < _AT_ONCE_NS for ns in each) for each in ends],
+            _STW_OFF,
+            _constant("stw_stop_at_once_frac"),
+        )
+        waited = [[ns for ns in each if ns >= _AT_ONCE_NS] for each in ends]
+        for name, q in (("p50", 0.5), ("p90", 0.9)):
+            yield from self.observe(
+                f"stopped_mark_{name}_ns",
+                [float(np.quantile(each, q)) for each in waited if each],
+                _STW_OFF,
+                _stopped_quantile(q, "stw_mark_term_ns", "stw_stop_mark_term_ns", waits_only=True),
+            )
+        for name, q in (("p75", 0.75), ("p90", 0.9)):
+            yield from self.observe(
+                f"stopped_sweep_{name}_ns",
+                [float(np.quantile([c.sweep_term_ns.middle for c in each], q)) for each in lines],
+                _STW_OFF,
+                _stopped_quantile(q, "stw_sweep_term_ns", "stw_stop_ns"),
+            )
 
     # ---- building, memory ----------------------------------------------------------------------------------------
 
@@ -431,15 +465,23 @@ def stall_quantile(profile: Profile, request_ns: float, rest: float) -> float:
     return math.exp(mu + low * stall.sigma)
 
 
-def _stopping_quantile(q: float) -> Callable[[Profile], float]:
-    """Half of the pauses are for sweep termination, half for mark termination."""
-    return lambda p: mixture_quantile(
-        [
-            Part(0.5, 0.0, p["stw_stop_ns"], p["stw_stop_sigma"]),
-            Part(0.5, 0.0, p["stw_stop_mark_term_ns"], p["stw_stop_sigma"]),
-        ],
-        q,
-    )
+def _stopped_quantile(
+    q: float, work: str, stopping: str, *, waits_only: bool = False
+) -> Callable[[Profile], float]:
+    """A quantile of pauses with two Ps; `waits_only`: of those in which the stopper sleeps."""
+
+    def predict(p: Profile) -> float:
+        fixed = p[work] + p["stw_per_p_ns"] + p["stw_restart_ns"]
+        at_once = 0.0 if waits_only else p["stw_stop_at_once_frac"]
+        return mixture_quantile(
+            [
+                Part(at_once, fixed, p["stw_at_once_ns"], 0.1),
+                Part(1.0 - at_once, fixed, p[stopping], p["stw_stop_sigma"]),
+            ],
+            q,
+        )
+
+    return predict
 
 
 def _constant(name: str) -> Callable[[Profile], float]:

@@ -33,6 +33,7 @@ class Footprint:
         contended_ns: the part of it that is there because the others do: caches and memory bandwidth shared.
         mark_ns: time to mark them in allocation order.
         scattered_ns: extra time to mark them when replaced at random.
+        shaded_ns: extra time to mark them where the write barrier has shaded them, at random, ahead of their turn.
         sparse_ns: the part of mark_ns that goes to objects which Green Tea meets alone in their spans, before others
             of these have been found; in allocation order, where it scans the rest span by span.
         sparse_work_bytes: the scan work of these.
@@ -50,6 +51,7 @@ class Footprint:
     contended_ns: float = 0.0
     mark_ns: float = 0.0
     scattered_ns: float = 0.0
+    shaded_ns: float = 0.0
     sparse_ns: float = 0.0
     sparse_work_bytes: float = 0.0
     scattered_work_bytes: float = 0.0
@@ -67,6 +69,7 @@ class Footprint:
             self.contended_ns + other.contended_ns,
             self.mark_ns + other.mark_ns,
             self.scattered_ns + other.scattered_ns,
+            self.shaded_ns + other.shaded_ns,
             self.sparse_ns + other.sparse_ns,
             self.sparse_work_bytes + other.sparse_work_bytes,
             self.scattered_work_bytes + other.scattered_work_bytes,
@@ -79,7 +82,7 @@ class Footprint:
         return Footprint(
             round(self.bytes * n), round(self.objects * n), self.live_bytes * n, round(self.scannable_bytes * n),
             self.scan_work_bytes * n, self.alloc_ns * n, self.contended_ns * n, self.mark_ns * n,
-            self.scattered_ns * n, self.sparse_ns * n, self.sparse_work_bytes * n, self.scattered_work_bytes * n,
+            self.scattered_ns * n, self.shaded_ns * n, self.sparse_ns * n, self.sparse_work_bytes * n, self.scattered_work_bytes * n,
             self.spans * n, self.scan_spans * n,
         )  # fmt: skip
 
@@ -158,7 +161,7 @@ class CostModel:
         contended_ns = bytes_ns * (self.per_byte_factor - 1.0)
         return Footprint(
             object_bytes, 1, live, scannable, work, base_ns + bytes_ns + contended_ns, contended_ns, mark, scattered,
-            0.0, 0.0, 0.0, spans, spans if pointer_words else 0.0,
+            0.0, 0.0, 0.0, 0.0, spans, spans if pointer_words else 0.0,
         )  # fmt: skip
 
     def is_dense(self, object_bytes: int) -> bool:
@@ -189,6 +192,8 @@ class CostModel:
             meets_miss = one.bytes < LARGE_BYTES and not (self.rules.green_tea and one.bytes <= 512)
         extra = Footprint(
             scattered_ns=p["mark_scattered_group_ns"] if meets_miss else 0.0,
+            # Stores go to a group that something links, not to what an array points at.
+            shaded_ns=p["mark_shaded_group_ns"] if group.pointer_words and group.shape != "slice" else 0.0,
             sparse_ns=sparse_ns,
             sparse_work_bytes=sparse_work,
             scattered_work_bytes=scattered_work,

@@ -174,15 +174,18 @@ class Collector:
         mark_start = env.now
         w.limiter.finish_gc_transition(mark_start)
         w.probe.marks_from(mark_start)
-        self._start(starter)
+        self._marked = env.event()
+        off_core_ns = w.cores.gather()
+        lost_ns = self._start(starter, off_core_ns)
+        if lost_ns:
+            yield env.timeout(lost_ns)
         stw1 = env.now - start_ns
-        charge1 = self._charge("sweep_termination", start_ns, stopping1, stw1)
+        charge1 = self._charge("sweep_termination", start_ns, stopping1, stw1, lost_ns)
         # Concurrent mark, until the last worker or assist finds nothing more.
         if not w.mark.stages:
             w.mark.is_complete = True
             self.ender = None
         else:
-            self._marked = env.event()
             yield self._marked
         yield env.timeout(int(w.profile["mark_fixed_ns"]))
         # Mark termination.
@@ -195,6 +198,7 @@ class Collector:
         w.limiter.start_gc_transition(False, term_ns)
         w.is_marking = False
         w.probe.marked_until(env.now)
+        w.cores.spread()
         w.watch.mark_ends(w)
         w.mark.end()
         pacer.end_cycle(term_ns, w.procs)
@@ -325,13 +329,26 @@ class Collector:
     # ---- stopping and starting the world -------------------------------------------------------------------
 
     def _stopping_ns(self, constant: str, by: P | None) -> int:
-        """How long until every other running P has stopped: the slowest of them decides."""
+        """How long until every other running P has stopped: the slowest of them decides.
+
+        Code that calls functions looks at its stack guard all the time; often it has stopped before the stopper, busy
+        sending signals, goes to sleep.  Otherwise, and always in a long loop without calls, the stopper's thread has
+        to be woken.  Source: runtime/proc.go stopTheWorldWithSema, preemptall.
+        """
         w = self._w
-        running = sum(p.state not in ("idle", "stw") for p in w.ps if p is not by)
-        if not running:
-            return 1_000
-        median, sigma = w.profile[constant], w.profile["stw_stop_sigma"]
-        return max(1_000, int(median * math.exp(sigma * float(self._rng.standard_normal(running).max()))))
+        p = w.profile
+        at_once, sigma = p["stw_stop_at_once_frac"], p["stw_stop_sigma"]
+        stopping = 1_000.0
+        for other in w.ps:
+            if other is by or other.state in ("idle", "stw"):
+                continue
+            g = other.goroutine
+            callless = g.callless_frac if g is not None else 0.0
+            if float(self._rng.random()) >= at_once * (1.0 - callless):
+                stopping = max(stopping, p[constant] * math.exp(sigma * float(self._rng.standard_normal())))
+            else:
+                stopping = max(stopping, p["stw_at_once_ns"])
+        return int(stopping)
 
     def _pause_ns(self, constant: str) -> int:
         w = self._w
@@ -361,14 +378,22 @@ class Collector:
         w.is_stopped = True
         w.watch.stops(w)
 
-    def _start(self, by: P | None) -> None:
-        """The world runs again."""
+    def _start(self, by: P | None, off_core_ns: int = 0) -> int:
+        """The world runs again.
+
+        Args:
+            by: who starts it and goes on.
+            off_core_ns: how long it is off its core once it has woken another P's thread.
+        Returns:
+            For how long it really was, in ns: those Ps that have something to run are woken before the pause is over.
+        """
         w = self._w
         w.watch.restarts(w)
         w.watch.limiter(w)
         w.is_stopped = False
         now = w.env.now
         restart_ns = int(w.profile["stw_restart_ns"])
+        wakes = False
         for p in w.ps:
             if p is by:
                 continue
@@ -376,35 +401,48 @@ class Collector:
                 w.sched.start_p(p, w.sched.wakeup_ns())
                 p.is_spinning = False
                 w.sched.spinning -= 1
+                wakes = True
             elif w.is_marking and w.rules.mark_workers_at_restart and self._has_worker_for(p):
                 w.set_state(p, "overhead")
                 p.at(now + w.sched.wakeup_ns(), w.sched.schedule)
+                wakes = True
             else:
                 p.goroutine = None
                 w.set_state(p, "idle")
+        lost_ns = off_core_ns if wakes and by is not None else 0
         if by is not None:
-            if by.goroutine is not None:
+            if by.goroutine is not None and lost_ns:
+                w.set_state(by, "overhead")
+                by.at(now + restart_ns + lost_ns, w.start_slice)
+            elif by.goroutine is not None:
                 by.began_ns = now + restart_ns
                 w.set_state(by, "mutator")
                 w.start_slice(by)
             else:
                 w.set_state(by, "overhead")
-                by.at(now + restart_ns, w.sched.schedule)
+                by.at(now + restart_ns + lost_ns, w.sched.schedule)
         w.sched.wake_p()
         w.sched.poll_again()
+        return lost_ns
 
     def _has_worker_for(self, p: P) -> bool:
         """Whether procresize would hand this idle P a mark worker at once."""
         pacer = self._w.pacer
         return pacer.dedicated_mark_workers_needed > 0 or pacer.fractional_utilization_goal > 0.0
 
-    def _charge(self, kind: PauseKind, start_ns: int, stopping_ns: int, duration_ns: int) -> int:
-        """Record the pause; the CPU time that the release charges the collector for it."""
+    def _charge(
+        self, kind: PauseKind, start_ns: int, stopping_ns: int, duration_ns: int, restarting_ns: int = 0
+    ) -> int:
+        """Record the pause; the CPU time that the release charges the collector for it.
+
+        Args:
+            restarting_ns: at its end, after the time has been taken that newer releases charge.
+        """
         w = self._w
         if w.rules.pause_charge is PauseCharge.MIN_PROCS_CPUS:
             cpu_ns = min(w.procs, w.spec.machine.cores) * duration_ns
         else:
-            cpu_ns = stopping_ns + w.procs * (duration_ns - stopping_ns)
+            cpu_ns = stopping_ns + w.procs * (duration_ns - restarting_ns - stopping_ns)
         w.probe.recorder.pause(
             PauseRecord(
                 self.cycle, w.probe.phase_at(start_ns), kind, start_ns, stopping_ns, duration_ns, cpu_ns

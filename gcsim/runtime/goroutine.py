@@ -36,6 +36,7 @@ class Goroutine:
         row: rows finished.  pos: CPU ns into the stretch.  end: its last.  alloc: bytes of the stretch allocated.
         slow: wall time per CPU time just now (>= 1: marking elsewhere, write barriers, sweeping).
         mark_slow: the same while a cycle marks.
+        callless_frac: share of its CPU time in loops that call nothing, where only a signal stops it.
         contended_frac: share of its CPU time that is there because every other P runs a mutator too.
         frames_bytes, stack_bytes: live frames, and the stack that holds them.
         credit: assist credit in bytes (Go's gcAssistBytes); only meaningful while marking.
@@ -43,7 +44,7 @@ class Goroutine:
     """
 
     __slots__ = (
-        "bytes_per_ns", "contended_frac", "credit", "cum_alloc", "cum_ns", "debited", "end", "frames_bytes", "has_entered", "live_per_byte", "mark_slow", "name",
+        "bytes_per_ns", "callless_frac", "contended_frac", "credit", "cum_alloc", "cum_ns", "debited", "end", "frames_bytes", "has_entered", "live_per_byte", "mark_slow", "name",
         "object_bytes", "assist_began_ns", "assist_debt", "assist_p", "assist_stolen", "assist_work", "parked_ns",
         "pos", "ready_ns", "row", "stack_bytes", "alloc", "scannable_per_byte", "slow", "trace_knots", "world",
     )  # fmt: skip
@@ -69,6 +70,7 @@ class Goroutine:
         self.object_bytes = 1
         self.mark_slow = 1.0
         self.contended_frac = 0.0
+        self.callless_frac = 0.0
         self.trace_knots = False
         self.has_entered = True
         self.assist_began_ns = -1
@@ -105,6 +107,7 @@ class Goroutine:
         self.object_bytes = plan.object_bytes
         self.mark_slow = plan.mark_slow
         self.contended_frac = plan.contended_frac
+        self.callless_frac = plan.callless_frac
 
     def enter(self) -> None:
         """A stretch that was begun off a P runs for the first time (`has_entered` was False)."""

@@ -19,6 +19,12 @@ from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
 from gcsim.runtime.sites import Site, SiteKey, Sites
 
 
+def shaded_frac(writes_per_entry: float) -> float:
+    """Share of entries to which one of the random stores of a mark phase came before even marking did."""
+    k = writes_per_entry
+    return 1.0 + math.expm1(-k) / k if k > 1e-9 else 0.0
+
+
 class RetainedState:
     """A bounded set of entries, as it is now."""
 
@@ -43,6 +49,9 @@ class RetainedState:
         self.building = 0  # entries that a builder is at
         self.halved = 0  # entries whose subtree was dropped
         self.scattered = 0.0  # entries replaced since they were built in order
+        self.written = 0  # pointer stores into its entries
+        self.shaded_frac = 0.0  # entries that the write barrier shaded ahead of their turn in the last cycle
+        self._written_at_mark_start = 0
         self.table = Footprint()
         self._halved_fraction = 0.0
 
@@ -93,6 +102,15 @@ class RetainedState:
         self.halved += dropped
         heap.dead_bytes += dropped * (self.entry.bytes - self.halved_entry.bytes)
         heap.dead_objects += dropped * (self.entry.objects - self.halved_entry.objects)
+
+    def mark_begins(self) -> None:
+        """From now on stores shade."""
+        self._written_at_mark_start = self.written
+
+    def mark_ends(self) -> None:
+        """How many entries stores have shaded before marking came to them, at an even pace."""
+        writes = self.written - self._written_at_mark_start
+        self.shaded_frac = shaded_frac(writes / self.entries) if self.entries else 0.0
 
     def shrink(self, n: int, heap: Heap) -> None:
         """Drop `n` entries at once."""
@@ -286,11 +304,13 @@ class Heap:
             for n, each in ((whole, entry), (half, halved)):
                 work += n * (each.scan_work_bytes + scattered * each.scattered_work_bytes)
                 cost += n * (each.mark_ns + scattered * each.scattered_ns)
+                cost += n * (1.0 - scattered) * retained.shaded_frac * each.shaded_ns
                 sparse_ns += n * (1.0 - scattered) * each.sparse_ns
                 sparse_work += n * (1.0 - scattered) * each.sparse_work_bytes
             spans += whole * entry.spans + half * halved.spans + retained.table.spans
             scan_spans += whole * entry.scan_spans + half * halved.scan_spans
             width += retained.entries * retained.width
+            retained.mark_begins()
         # Anything that fans out keeps all markers busy; only a heap of few chains alone limits them.
         narrow = width if width and not wide else None
         return MarkSnapshot(
@@ -309,6 +329,8 @@ class Heap:
 
     def condemn(self, snapshot: MarkSnapshot) -> None:
         """Mark is over: what was unreachable when it began waits for the sweeper."""
+        for retained in self.retained.values():
+            retained.mark_ends()
         self.dead_bytes -= snapshot.dead_bytes
         self.dead_objects -= snapshot.dead_objects
         self.unswept_bytes += snapshot.dead_bytes

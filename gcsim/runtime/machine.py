@@ -10,9 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gcsim.runtime.clock import Alarm
+from gcsim.runtime.randomness import stream
 
 if TYPE_CHECKING:
     from gcsim.runtime.world import P, World
+
+
+TICK_NS = (
+    4_000_000  # derived: kernel/sched/fair.c runs the balancer from the tick, CONFIG_HZ=250 (Linux 6.18)
+)
+_OFF_CORE = ("idle", "overhead")
 
 
 class Cores:
@@ -30,6 +37,13 @@ class Cores:
         self._quota_ns = machine.cfs_quota
         self._period_ns = machine.cfs_period
         self._is_shared = world.procs > machine.cores
+        # Measured on two cores; with more a woken thread finds an idle one (assumed).
+        self._gather_frac = world.profile["core_gather_frac"] if world.procs >= 2 == machine.cores else 0.0
+        self._rng = stream(world.seed, "cores")
+        self._tick = Alarm(world.env, self._balance)
+        self._is_gathered = False
+        self._seen_ns = 0
+        self._seen_off_ns = 0
         self.slow = 1.0
         self.is_throttled = False
         self.throttled_ns = 0
@@ -49,14 +63,56 @@ class Cores:
         """Wall time off the cores up to now, in ns."""
         return self.throttled_ns + (now_ns - self._throttled_at_ns if self.is_throttled else 0)
 
+    # ---- threads on one core -------------------------------------------------------------------------------
+
+    def _used_cores(self) -> float:
+        """Cores' worth of time that Ps ran since the last call."""
+        world = self._world
+        now = world.env.now
+        off = sum(p.acc[state] for p in world.ps for state in _OFF_CORE)
+        off += sum(now - p.since_ns for p in world.ps if p.state in _OFF_CORE)
+        wall, off_since = now - self._seen_ns, off - self._seen_off_ns
+        self._seen_ns, self._seen_off_ns = now, off
+        return len(world.ps) - off_since / wall if wall else 0.0
+
+    def gather(self) -> int:
+        """Marking begins: are the process's threads on one core?  How long who wakes another is off it then, in ns."""
+        if not self._gather_frac or self._used_cores() >= 1.0:
+            return 0
+        if float(self._rng.random()) >= self._gather_frac:
+            return 0
+        self._is_gathered = True
+        self._tick.set(self._world.env.now + 1 + int(TICK_NS * float(self._rng.random())))
+        self.changed()
+        low, high = self._world.profile["core_slice_min_ns"], self._world.profile["core_slice_ns"]
+        return int(low + (high - low) * float(self._rng.random()))
+
+    def _balance(self) -> None:
+        """The kernel's tick: one of two running threads is moved to the idle core, or not."""
+        running = sum(p.state != "idle" for p in self._world.ps)
+        if running < 2 or float(self._rng.random()) >= self._world.profile["core_balance_frac"]:
+            self._tick.set(self._world.env.now + TICK_NS)
+        else:
+            self.spread()
+
+    def spread(self) -> None:
+        """Threads are apart; or marking is over, and they do not run for long enough for it to matter."""
+        if self._is_gathered:
+            self._tick.clear()
+            self.changed()  # at the old rate up to now
+            self._is_gathered = False
+            self.changed()
+
+    # ---- sharing and quota ---------------------------------------------------------------------------------
+
     def changed(self) -> None:
         """A P became idle or busy."""
-        if not self._is_shared and self._quota_ns is None:
+        if not self._is_shared and self._quota_ns is None and not self._is_gathered and self.slow == 1.0:
             return
         self._count()
         running = sum(p.state != "idle" for p in self._world.ps)
         self._running = running
-        slow = max(1.0, running / self._cores)
+        slow = max(1.0, running / (1 if self._is_gathered else self._cores))
         if slow != self.slow:
             self.slow = slow
             if not self._is_changing:

@@ -104,11 +104,13 @@ class Leak(Effect):
 
 
 class PointerWrites(Effect):
-    def __init__(self, heap: Heap, target: RetainedState) -> None:
-        self.heap, self.target = heap, target
+    def __init__(self, heap: Heap, target: RetainedState, *, drops_subtree: bool) -> None:
+        self.heap, self.target, self._drops_subtree = heap, target, drops_subtree
 
     def apply(self, n: int, now_ns: int) -> None:
-        self.target.drop_subtrees(n, self.heap)
+        self.target.written += n
+        if self._drops_subtree:
+            self.target.drop_subtrees(n, self.heap)
 
 
 class Outlive(Effect):
@@ -141,6 +143,7 @@ class SegmentPlan:
     cpu_ns: float = 0.0
     alloc_ns: float = 0.0
     write_ns: float = 0.0  # pointer stores: many small misses, so alike in every request
+    callless_ns: float = 0.0  # time in loops without calls, where stopping takes a signal
     garbage: Footprint = field(default_factory=Footprint)
     scaled_garbage: Footprint = field(default_factory=Footprint)
     drawn_ns: list[Distribution] = field(default_factory=list)
@@ -257,6 +260,7 @@ class Plan:
         self._mark_extra_ns = (p["alloc_black_ns"] + p["write_barrier_new_ns"]) * mixed.objects / requests
         self._mark_extra_ns += p["write_barrier_ns"] * sum(s.barriers for s in self.segments)
         self.contended_frac = mixed.contended_ns / requests / self.mean_ns
+        self.callless_frac = min(1.0, sum(s.callless_ns for s in self.segments) / self.mean_ns)
         self._slow_down(self.mean_ns)
 
     def _slow_down(self, mean_ns: float) -> None:
@@ -347,6 +351,7 @@ class Plan:
                             1.0 + (p["spin_overhead_frac"] if step.calibrated_spin else 0.0)
                         )
                         s.cpu_ns += each
+                    s.callless_ns += max(0.0, each - p["stw_at_once_ns"])
                     s.steady.append((site, Footprint(), False, each))
                 case AllocateStep():
                     self._compile_allocate(step, s, number, site)
@@ -354,12 +359,14 @@ class Plan:
                     entries = self.heap.retained[step.set].entries if step.set is not None else 0
                     each = step.count * self.costs.pointer_write_ns(entries)
                     s.write_ns += each
+                    s.callless_ns += max(0.0, each - p["stw_at_once_ns"])
                     s.steady.append((site, Footprint(), False, each))
                     s.barriers += step.count
-                    if step.set is not None and step.drops_subtree:
-                        s.effects.append(
-                            (step.count, PointerWrites(self.heap, self.heap.retained[step.set]), 0.0)
+                    if step.set is not None:
+                        writes = PointerWrites(
+                            self.heap, self.heap.retained[step.set], drops_subtree=step.drops_subtree
                         )
+                        s.effects.append((step.count, writes, 0.0))
                 case ReplaceStep():
                     target = self.heap.retained[step.set]
                     cost = target.entry.alloc_ns + p["random_entry_ns"]

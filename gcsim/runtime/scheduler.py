@@ -56,7 +56,7 @@ class Scheduler:
         self._sysmon = Alarm(world.env, self._sysmon_tick)
         self._sysmon_delay_ns = SYSMON_MIN_NS
         self._sysmon_rounds = 0
-        self._sysmon.set(world.env.now + SYSMON_MIN_NS)
+        self._sysmon.set(world.env.now + SYSMON_MIN_NS + self._late_ns)
 
     # ---- making runnable -----------------------------------------------------------------------------------
 
@@ -422,7 +422,7 @@ class Scheduler:
             self._sysmon_rounds += 1
             if self._sysmon_rounds > SYSMON_IDLE_ROUNDS:
                 self._sysmon_delay_ns = min(SYSMON_MAX_NS, self._sysmon_delay_ns * 2)
-        self._sysmon.set(now + self._sysmon_delay_ns)
+        self._sysmon.set(now + self._sysmon_delay_ns + self._late_ns)  # a sleep, as late as any other
 
     def _has_idle(self) -> bool:
         return self.spinning > 0 or self._w.idle_ps > 0

@@ -370,12 +370,12 @@ class Heap:
                 if objects:
                     groups += retained.entries
                     scattered += objects * retained.scattered
-            if live:
+            if scattered:
                 dead = share / total * garbage_bytes / size
                 # An entry's objects were allocated one after another: they live and die together.
                 independent = max(1.0, per_span * groups / live)
-                free_of_live = (dead / (live + dead)) ** independent
-                trapped += share / total * (scattered / live) * (1.0 - free_of_live)
+                free_of_live = (dead / (scattered + dead)) ** independent
+                trapped += share / total * (1.0 - free_of_live)
         return trapped
 
     def sweep_all(self) -> None:

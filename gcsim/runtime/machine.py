@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gcsim.runtime.clock import Alarm
 from gcsim.runtime.randomness import stream
+from gcsim.runtime.records import PState
 
 if TYPE_CHECKING:
     from gcsim.runtime.world import P, World
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 TICK_NS = (
     4_000_000  # derived: kernel/sched/fair.c runs the balancer from the tick, CONFIG_HZ=250 (Linux 6.18)
 )
-_OFF_CORE = ("idle", "overhead")
+_OFF_CORE: tuple[PState, ...] = ("idle", "overhead")
 
 
 class Cores:

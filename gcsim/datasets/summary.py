@@ -52,6 +52,7 @@ _WINDOW_SUMS = {
     "overhead_cpu_ns": "overhead_cpu_ns",
     "idle_cpu_ns": "idle_cpu_ns",
 }
+_CYCLES_AT_ONCE = 16  # whose steps of utilisation are looked at together: a few numpy calls for each window
 _WINDOW_CPU_NS = tuple(field for field in ThroughputWindow._fields if field.endswith("_cpu_ns"))
 _HEAP_MEANS = {
     "heap_start_bytes_mean": "heap_start_bytes",
@@ -109,7 +110,8 @@ class SummaryAccumulator:
         if self._mmu is not None:
             for busy in self._gc_intervals:
                 self._mmu.add(busy.starts_ns, busy.ends_ns, 1.0 / rec.gomaxprocs)
-            self._mmu.advance(rec.end_ns)
+            if rec.cycle % _CYCLES_AT_ONCE == 0:
+                self._mmu.advance(rec.end_ns)
         self._gc_intervals.clear()
         if rec.phase != "load":
             return

@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gcsim.datasets.columns import column
 from gcsim.datasets.dictionary import write_dictionary
 from gcsim.datasets.manifest import MANIFEST_NAME, SUMMARY_NAME, FileEntry, Manifest, RunIdentity
 from gcsim.datasets.schema import TABLES, Knob, arrow_schema
@@ -105,10 +106,10 @@ class _TableWriter:
 
     def _write(self, count: int, columns: Iterable[Any]) -> None:
         arrays = [
-            pa.repeat(pa.scalar(value, type=field.type), count)
+            pa.repeat(column([value], field.type)[0], count)
             for value, field in zip(self._constants, self._schema, strict=False)
         ]
-        arrays += [pa.array(column, type=f.type) for column, f in zip(columns, self._fields, strict=True)]
+        arrays += [column(cells, f.type) for cells, f in zip(columns, self._fields, strict=True)]
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema), row_group_size=count)
         self.rows_written += count
 

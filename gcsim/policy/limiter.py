@@ -53,25 +53,28 @@ class LimiterEvent:
 
     def start(self, event_type: LimiterEventType, now_ns: int) -> bool:
         """Begin an event; False if one is running, which then has the time."""
-        if self.stamp >> _STAMP_BITS:
+        if self.stamp > _STAMP_MASK:
             return False
-        self._set(event_type, now_ns)
+        self.stamp = (event_type << _STAMP_BITS) | (now_ns & _STAMP_MASK)
         return True
 
     def consume(self, now_ns: int) -> tuple[LimiterEventType, int]:
         """Take the time of the running event so far, in ns, and let it go on from now."""
-        bits = self.stamp >> _STAMP_BITS
+        stamp = self.stamp
+        bits = stamp >> _STAMP_BITS
         if not bits:
-            return LimiterEventType.NONE, 0
+            return _TYPES[0], 0
         duration_ns = self._duration_ns(now_ns)
         if duration_ns == 0:
-            return LimiterEventType.NONE, 0
-        self.stamp = (bits << _STAMP_BITS) | (now_ns & _STAMP_MASK)
+            return _TYPES[0], 0
+        self.stamp = (stamp & _TYPE_MASK) | (now_ns & _STAMP_MASK)
         return _TYPES[bits], duration_ns
 
     def stop(self, event_type: LimiterEventType, now_ns: int, limiter: GCCPULimiter) -> int:
         """End the running event, which must be of that type; its remaining time goes to the limiter and is returned."""
-        assert self.type is event_type, f"limiter event is {self.type.name}, not {event_type.name}"
+        assert self.stamp >> _STAMP_BITS == event_type, (
+            f"limiter event is {self.type.name}, not {event_type.name}"
+        )
         duration_ns = self._duration_ns(now_ns)
         self.stamp = 0
         if event_type in _IDLE_EVENTS:
@@ -80,12 +83,10 @@ class LimiterEvent:
             limiter.add_assist_time(duration_ns)
         return duration_ns
 
-    def _set(self, event_type: LimiterEventType, now_ns: int) -> None:
-        self.stamp = (event_type << _STAMP_BITS) | (now_ns & _STAMP_MASK)
-
     def _duration_ns(self, now_ns: int) -> int:
         if now_ns >= 0 and not now_ns >> _STAMP_BITS:  # within 73 years nothing is lost
-            return max(0, now_ns - (self.stamp & _STAMP_MASK))
+            duration_ns = now_ns - (self.stamp & _STAMP_MASK)
+            return duration_ns if duration_ns > 0 else 0
         # The stamp has lost its top bits: they are taken from now.
         start_ns = wrap_int64((now_ns & _TYPE_MASK) | (self.stamp & _STAMP_MASK))
         return 0 if now_ns < start_ns else wrap_int64(now_ns - start_ns)
@@ -175,8 +176,9 @@ class GCCPULimiter:
         self.idle_time_pool_cpu_ns = 0
         # Running events are cut here, so that what is counted did happen within this window.
         for event in self.events:
-            if event.stamp <= _STAMP_MASK:  # none is running, as on most Ps at most updates
-                continue
+            stamp = event.stamp
+            if stamp <= _STAMP_MASK or stamp & _STAMP_MASK == now_ns:
+                continue  # none is running, or it began just now: nothing to take
             event_type, duration_ns = event.consume(now_ns)
             if event_type in _IDLE_EVENTS:
                 idle_time += duration_ns

@@ -110,8 +110,9 @@ class BucketCounts:
 
     def add(self, ns: int) -> None:
         """Count one time in ns."""
-        self._pending.append(ns)
-        if len(self._pending) >= self._PENDING_MAX:
+        pending = self._pending
+        pending.append(ns)
+        if len(pending) >= self._PENDING_MAX:
             self._flush()
 
     def add_array(self, ns: Int64Array) -> None:

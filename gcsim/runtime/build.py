@@ -95,7 +95,7 @@ class Builder(Goroutine):
         self.begin(ns, alloc)
         return bool(self._rows)
 
-    def finish_rows(self, first: int, last: int, now: int) -> None:
+    def finish_rows(self, p: P, first: int, last: int) -> None:
         heap = self.world.heap
         heap.in_flight_bytes -= self.cum_alloc[last] - self.cum_alloc[first]
         if self._rows and self._rows[0].at_once:

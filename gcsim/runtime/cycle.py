@@ -191,6 +191,7 @@ class Collector:
         w.limiter.finish_gc_transition(mark_start)
         if mode:
             w.sched.hold_users()
+        w.probe.marks_from(mark_start)
         self._marked = env.event()
         off_core_ns = w.cores.gather()
         lost_ns = self.start_world(starter, off_core_ns)
@@ -218,6 +219,7 @@ class Collector:
         yield env.timeout(self.pause_ns("stw_mark_term_ns"))
         w.limiter.start_gc_transition(False, term_ns)
         w.is_marking = False
+        w.probe.marked_until(env.now)
         w.cores.spread()
         w.watch.mark_ends(w)
         w.mark.end()

@@ -9,6 +9,7 @@ finished row or stretch means.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -138,8 +139,11 @@ class Goroutine:
     def knot(self, now: int) -> None:
         """A bend in the map from CPU time to wall time (for goroutines with `trace_knots`)."""
 
-    def finish_rows(self, first: int, last: int, now: int) -> None:
-        """Rows `first` .. `last` - 1 of the stretch are done."""
+    def assisted(self, ns: int) -> None:
+        """It has spent so long in a mark assist, in the row that it is at."""
+
+    def finish_rows(self, p: P, first: int, last: int) -> None:
+        """Rows `first` .. `last` - 1 of the stretch are done, on that P."""
 
     def finish_stretch(self, p: P) -> bool | None:
         """The stretch is done.
@@ -150,9 +154,11 @@ class Goroutine:
         raise NotImplementedError
 
 
-def _from_zero(counts: IntArray) -> IntArray:
-    """Sums up to each row, one more than there are rows."""
-    sums = np.zeros(len(counts) + 1, dtype=np.int64)
+def _from_zero(counts: int | IntArray, n: int) -> IntArray:
+    """Sums up to each of `n` rows, one more than there are rows; a single number is that of every row."""
+    if isinstance(counts, int):
+        return np.arange(n + 1) * counts
+    sums = np.zeros(n + 1, dtype=np.int64)
     np.cumsum(counts, out=sums[1:])
     return sums
 
@@ -161,6 +167,8 @@ class Worker(Goroutine):
     """A closed-loop worker whose requests never block: thousands of requests to a stretch."""
 
     __slots__ = (
+        "_assists",
+        "_block_ns",
         "_died",
         "_died_row",
         "_effects",
@@ -177,8 +185,10 @@ class Worker(Goroutine):
         "plan",
     )
 
-    # About 20 ms of requests to a block: enough to spread the cost of numpy calls, few enough to react to phases.
+    # Blocks double from the first length to the last: numpy's calls are spread over thousands of requests, and what
+    # changes fast at load start and after a phase's change is seen early.
     BLOCK_NS = 40_000_000
+    LONGEST_BLOCK_NS = 320_000_000
 
     def __init__(self, world: World, plan: Plan, number: int) -> None:
         super().__init__(world, f"{plan.name}/{number}")
@@ -187,7 +197,9 @@ class Worker(Goroutine):
         self.trace_knots = True
         self._knots_pos: list[float] = []
         self._knots_wall: list[int] = []
+        self._assists: list[tuple[int, int]] = []  # (row, ns)
         self._last_end = -1
+        self._block_ns = self.BLOCK_NS
         self._draw()
 
     @property
@@ -204,18 +216,20 @@ class Worker(Goroutine):
 
     def _draw(self) -> None:
         plan = self.plan
-        n = max(1, min(8192, int(self.BLOCK_NS / plan.mean_ns)))
+        n = max(1, min(8192, int(self._block_ns / plan.mean_ns)))
+        self._block_ns = min(self.LONGEST_BLOCK_NS, 2 * self._block_ns)
         block = plan.draw(n)
         self._ends_ns = np.zeros(n + 1)
         np.cumsum(block.ns[0], out=self._ends_ns[1:])
-        self._garbage = _from_zero(block.garbage)
-        self._objects = _from_zero(block.objects)
+        self._garbage = _from_zero(block.garbage, n)
+        self._objects = _from_zero(block.objects, n)
         self._effects: list[tuple[Effect, IntArray]] = [
-            (effect, _from_zero(counts)) for effect, counts in block.effects
+            (effect, _from_zero(counts, n)) for effect, counts in block.effects
         ]
         self._shares = block.shares
         self._varying = [
-            (site, _from_zero(bytes_), _from_zero(n), each_ns) for site, bytes_, n, each_ns in block.varying
+            (site, _from_zero(sizes, n), _from_zero(made, n), each_ns)
+            for site, sizes, made, each_ns in block.varying
         ]
         temporary = block.deaths.temporary[0]
         self._temporary: list[int] | None = None if temporary is None else temporary.tolist()
@@ -224,13 +238,19 @@ class Worker(Goroutine):
         self.use_rates(plan)
         # Arrays of the standard library: read one by one they give Python's numbers twice as fast as numpy's, and
         # they are made by copying.
-        self.begin(array("d", self._ends_ns.tobytes()), array("q", _from_zero(block.alloc[0]).tobytes()))
+        self.begin(array("d", self._ends_ns.tobytes()), array("q", _from_zero(block.alloc[0], n).tobytes()))
 
     def knot(self, now: int) -> None:
         self._knots_pos.append(self.pos)
         self._knots_wall.append(now)
 
-    def finish_rows(self, first: int, last: int, now: int) -> None:
+    def assisted(self, ns: int) -> None:
+        row = self.row
+        if row and self.pos <= self.cum_ns[row]:
+            row -= 1  # it has not begun this one: the last one ends with the assist
+        self._assists.append((row, ns))
+
+    def finish_rows(self, p: P, first: int, last: int) -> None:
         if not self.plan.settles_late:
             self.settle(last)
 
@@ -307,6 +327,7 @@ class Worker(Goroutine):
 
     def cut_short(self) -> None:
         """End the stretch with the request under way: what follows is drawn anew."""
+        self._block_ns = self.BLOCK_NS
         keep = self.row + 2
         if keep < len(self.cum_ns):
             self.cum_ns = self.cum_ns[:keep]
@@ -326,7 +347,7 @@ class Worker(Goroutine):
         ends[0] = self._last_end if self._last_end >= 0 else wall[0]
         if rows:
             latencies = np.maximum(np.diff(ends), 1.0).astype(np.int64)
-            self.world.probe.latencies(self.plan.name, latencies, ends)
+            self.world.probe.latencies(self.plan.name, latencies, ends, self._assists)
             self._last_end = int(ends[-1])
         # All rows may be done and the stretch not: the slice ends at the next whole nanosecond.
         self._rebase(rows, pos, wall)
@@ -334,12 +355,12 @@ class Worker(Goroutine):
     def _rebase(self, rows: int, pos: list[float], wall: list[int]) -> None:
         """Drop the first `rows` rows, which have been reported."""
         base_ns, base_alloc = self.cum_ns[rows], self.cum_alloc[rows]
-        keep = [k for k, x in enumerate(pos) if x > base_ns]
-        self._knots_pos = [0.0] + [pos[k] - base_ns for k in keep]
-        self._knots_wall = [self._last_end if self._last_end >= 0 else wall[0]] + [wall[k] for k in keep]
+        keep = bisect_right(pos, base_ns)
+        self._knots_pos = [0.0, *(x - base_ns for x in pos[keep:])]
+        self._knots_wall = [self._last_end if self._last_end >= 0 else wall[0], *wall[keep:]]
         self._ends_ns = self._ends_ns[rows:] - base_ns
         self.cum_ns = array("d", self._ends_ns[: len(self.cum_ns) - rows].tobytes())
-        self.cum_alloc = array("q", [a - base_alloc for a in self.cum_alloc[rows:]])
+        self.cum_alloc = array("q", (np.asarray(self.cum_alloc)[rows:] - base_alloc).tobytes())
         self._garbage = self._garbage[rows:]
         self._objects = self._objects[rows:]
         self._effects = [(effect, counts[rows:]) for effect, counts in self._effects]
@@ -347,6 +368,7 @@ class Worker(Goroutine):
         self.pos -= base_ns
         self.end -= base_ns
         self.alloc -= base_alloc
+        self._assists = [(row - rows, ns) for row, ns in self._assists if row >= rows]
         self.row -= rows
         self._settled -= rows
         self._died_row -= rows

@@ -11,8 +11,6 @@ from collections.abc import Generator
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from gcsim.policy.constants import PAGE_BYTES
 from gcsim.runtime.build import Builder
 from gcsim.runtime.clock import Alarm
@@ -21,7 +19,7 @@ from gcsim.runtime.effects import Effect
 from gcsim.runtime.expand import expand_with_origins
 from gcsim.runtime.goroutine import Goroutine, Worker
 from gcsim.runtime.heap import RetainedState
-from gcsim.runtime.program import Plan, Unlock
+from gcsim.runtime.program import IntArray, Plan, Unlock
 from gcsim.runtime.randomness import stream
 from gcsim.runtime.sites import Shares, Site
 from gcsim.spec.models import BlockStep, DropStep, GCStep, LockStep, Phase, SyscallStep
@@ -33,6 +31,11 @@ if TYPE_CHECKING:
 GOROUTINE_BYTES = 448
 SUDOG_BYTES = 104
 _BLOCK_REQUESTS = 512
+
+
+def _each(values: int | IntArray, n: int) -> list[int]:
+    """The value of each of `n` requests, a single number being that of all."""
+    return [values] * n if isinstance(values, int) else values.tolist()
 
 
 class Mutex:
@@ -86,18 +89,18 @@ class RequestSource:
             block = self.plan.draw(_BLOCK_REQUESTS)
             self._next, self._n = 0, block.n
             self.ns = list(zip(*(a.tolist() for a in block.ns), strict=True))
-            self.alloc = list(zip(*(a.tolist() for a in block.alloc), strict=True))
+            self.alloc = list(zip(*(_each(a, block.n) for a in block.alloc), strict=True))
             waits = (repeat(None, block.n) if a is None else a.astype(int).tolist() for a in block.waits)
             self.waits = list(zip(*waits, strict=True))
             self.dropped, self.temporary = (
                 list(zip(*(repeat(0, block.n) if a is None else a.tolist() for a in rows), strict=True))
                 for rows in (block.deaths.dropped, block.deaths.temporary)
             )
-            self.total = np.sum(block.alloc, axis=0).tolist()
-            self.garbage = block.garbage.tolist()
-            self.objects = block.objects.tolist()
+            self.total = [sum(segments) for segments in self.alloc]
+            self.garbage = _each(block.garbage, block.n)
+            self.objects = _each(block.objects, block.n)
             self.effects = [effect for effect, _ in block.effects]
-            units = [counts.tolist() for _, counts in block.effects]
+            units = [_each(counts, block.n) for _, counts in block.effects]
             self.units = list(zip(*units, strict=True)) if units else [()] * block.n
             self.shares = block.shares
             pairs = [list(zip(b.tolist(), n.tolist(), strict=True)) for _, b, n, _ in block.varying]
@@ -112,7 +115,7 @@ class RequestGoroutine(Goroutine):
     """A goroutine that runs one request, or one after another (`loops`)."""
 
     __slots__ = (
-        "_alloc", "_arrival_ns", "_buried", "_died", "_dropped", "_garbage", "_growth_ns", "_loops", "_ns", "_objects", "_segment", "_shares", "_source", "_temporary", "_total",
+        "_alloc", "_arrival_ns", "_assist_ns", "_buried", "_died", "_dropped", "_garbage", "_growth_ns", "_loops", "_ns", "_objects", "_segment", "_shares", "_source", "_temporary", "_total",
         "_units", "_varying", "_varying_sites", "_waits",
     )  # fmt: skip
 
@@ -141,6 +144,7 @@ class RequestGoroutine(Goroutine):
         source = self._source
         k = source.take()
         self._arrival_ns = arrival_ns
+        self._assist_ns = 0
         self._ns = source.ns[k]
         self._alloc = source.alloc[k]
         self._waits = source.waits[k]
@@ -155,6 +159,9 @@ class RequestGoroutine(Goroutine):
         self._varying_sites = source.varying_sites
         self._total = source.total[k]
         self._enter(0)
+
+    def assisted(self, ns: int) -> None:
+        self._assist_ns += ns
 
     @property
     def in_flight_bytes(self) -> int:
@@ -184,7 +191,7 @@ class RequestGoroutine(Goroutine):
         # The first request of a goroutine pays for its stack.
         self.begin((0.0, self._ns[segment] + self._growth_ns), (0, self._alloc[segment]))
         self._growth_ns = 0.0
-        self.has_entered = False
+        self.has_entered = not self._source.plan.segments[segment].pool_gets
 
     def enter(self) -> None:
         """The segment's first instruction: what its pools do not have is allocated by the P that runs it."""
@@ -269,7 +276,7 @@ class RequestGoroutine(Goroutine):
             pool.held -= 1
             heap.dead_bytes += pool.item.bytes
             heap.dead_objects += pool.item.objects
-        world.probe.finish_request(self._source.plan.name, self._arrival_ns, now)
+        world.probe.finish_request(self._source.plan.name, self._arrival_ns, now, self._assist_ns)
         if self._loops:
             world.probe.arrived += 1
             self._next_request(now)
@@ -298,16 +305,15 @@ class Dispatcher(Goroutine):
     def _collect(self) -> bool:
         """Arrivals that are due make the next stretch."""
         self._due = self._arrivals.take_due(self.world.env.now)
-        n = max(1, len(self._due))
-        if n == 1:
+        n = len(self._due)
+        if n <= 1:
             self.begin((0.0, self._start_ns), (0, 0))
         else:
             self.begin(tuple(k * self._start_ns for k in range(n + 1)), (0,) * (n + 1))
         return bool(self._due)
 
-    def finish_rows(self, first: int, last: int, now: int) -> None:
+    def finish_rows(self, p: P, first: int, last: int) -> None:
         world = self.world
-        p = next(p for p in world.ps if p.goroutine is self)
         for arrival_ns in self._due[first:last]:
             if world.probe.load.admit(self._source.plan):
                 world.sched.ready(RequestGoroutine(world, self._source, arrival_ns), p, next_up=True)
@@ -374,12 +380,11 @@ class Arrivals:
 
     def advance(self, now: int) -> None:
         """Let everything arrive that is due."""
-        due = self._due
-        before = len(due)
-        while self.next_ns is not None and self.next_ns <= now:
-            due.append(self.next_ns)
-            self.next_ns = self._after(self.next_ns)
-        self._world.probe.arrived += len(due) - before
+        next_ns = self.next_ns
+        while next_ns is not None and next_ns <= now:
+            self._due.append(next_ns)
+            self._world.probe.arrived += 1
+            self.next_ns = next_ns = self._after(next_ns)
 
     def take_due(self, now: int) -> list[int]:
         """Arrivals up to now, in order."""

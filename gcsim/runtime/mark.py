@@ -122,7 +122,10 @@ class MarkPhase:
     @property
     def left_ns(self) -> float:
         """Unclaimed CPU time."""
-        return sum(s.ns for s in self.stages)
+        left = 0.0
+        for stage in self.stages:
+            left += stage.ns
+        return left
 
     @property
     def claims(self) -> int:
@@ -155,18 +158,19 @@ class MarkPhase:
         into the queues of the P that found it is nobody else's until a ragged barrier publishes it.
         Source: runtime/mgcmark.go gcDrain, gcDrainN; runtime/mgcmark_greenteagc.go spanQueue (go1.27).
         """
-        stages = self.stages
-        if not stages:
-            return None
-        has_own = p is not None and p.id in self._found_heap
-        heap = next((s for s in stages if s.kind == HEAP and s.ns > 0.0), None)
+        heap = roots = None
+        for stage in self.stages:
+            if stage.ns > 0.0:
+                if stage.kind == HEAP:
+                    heap = stage
+                    break  # roots come before it
+                if roots is None:
+                    roots = stage
         if heap is not None and heap.width is not None and heap.active >= heap.width:
             heap = None
-        if assist and has_own and heap is not None:
-            return heap
-        for stage in stages:
-            if stage.kind != HEAP and stage.ns > 0.0:
-                return stage
+        has_own = p is not None and p.id in self._found_heap
+        if roots is not None and not (assist and has_own and heap is not None):
+            return roots
         return heap if has_own or not self._is_private else None
 
     def _claim(self, p: P, stage: Stage, ns: float) -> tuple[float, float]:
@@ -181,7 +185,7 @@ class MarkPhase:
         stage.work -= work
         stage.active += 1
         self._claimed += 1
-        p.claim = (self.stages.index(stage), ns, work)
+        p.claim = (stage, ns, work)
         if stage.kind == HEAP or not self._found_heap:
             # It has found pointers into the heap, so its queues will not be empty for a while.  Who does the first
             # root job does: the linker sorts small variables, and pointers to whole structures among them, first.
@@ -194,9 +198,8 @@ class MarkPhase:
     def _finish_claim(self, p: P, done_frac: float) -> float:
         """The P has done this share of its claim; the rest goes back.  Scan work done."""
         assert p.claim is not None
-        index, ns, work = p.claim
+        stage, ns, work = p.claim
         p.claim = None
-        stage = self.stages[index]
         stage.active -= 1
         self._claimed -= 1
         if done_frac < 1.0:
@@ -441,8 +444,7 @@ class MarkPhase:
             return
         began, duration, _ = self._legs[p.id]
         assert p.claim is not None
-        stage = self.stages[p.claim[0]]
-        _, ns, work = p.claim
+        stage, ns, work = p.claim
         quantum = DRAIN_CHECK_BYTES * ns / work if work > 0 else math.inf
         now = self._env.now
         checks = math.floor((now - began) / quantum) + 1 if quantum < math.inf else math.inf
@@ -512,7 +514,11 @@ class MarkPhase:
         """The goroutine on the P has allocated on debt.  Source: gcAssistAlloc."""
         if not self.needs_assists or self.steal(g):
             self._resume(p, g)
-            return
+        else:
+            self.assist_itself(p, g)
+
+    def assist_itself(self, p: P, g: Goroutine) -> None:
+        """Background credit does not cover the debt of the goroutine on the P: it takes what there is, and works."""
         w = self._w
         now = self._env.now
         pacer = w.pacer
@@ -614,9 +620,11 @@ class MarkPhase:
         g.assist_began_ns = -1
         self.assists += 1
         w = self._w
+        duration = self._env.now - began
+        g.assisted(duration)
         w.probe.assist(
             AssistRecord(
-                w.collector.cycle, w.probe.phase_at(began), began, self._env.now - began, g.parked_ns, g.assist_p,
+                w.collector.cycle, w.probe.phase_at(began), began, duration, g.parked_ns, g.assist_p,
                 g.request_class, g.assist_debt, g.assist_work, g.assist_stolen,
             )
         )  # fmt: skip

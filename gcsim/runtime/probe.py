@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,9 +33,11 @@ from gcsim.runtime.sites import SiteKey
 
 if TYPE_CHECKING:
     from gcsim.runtime.load import Load
-    from gcsim.runtime.world import World
+    from gcsim.runtime.world import P, World
 
 _TRICOLOR_SAMPLES_NS = 500_000
+# Requests of closed loops are reported up to a window (or 320 ms) late: cycles that far back are asked for.
+_MARKS_KEPT = 4096
 
 
 class Probe:
@@ -44,7 +49,7 @@ class Probe:
         self._w = world
         self.recorder = recorder
         spec = world.spec.record
-        self._records_p_states = spec.p_states
+        self.records_p_states = spec.p_states
         self._records_assists = spec.assists
         self._sampled = spec.requests_sample
         self._sample_rng = stream(world.seed, "requests.sample")
@@ -56,7 +61,10 @@ class Probe:
         self.dropped = 0
         self._completed_before = 0  # in the load phase, in windows closed already
         self._latencies: dict[str, BucketCounts] = {}
+        self._marks: deque[tuple[int, float]] = deque(maxlen=_MARKS_KEPT)
         self._sched = BucketCounts()
+        # A goroutine ran so many ns after it became runnable.  Bound: it is called at each switch.
+        self.sched_latency = self._sched.add
         self._sites_before: dict[SiteKey, tuple[int, int, float, float]] = {}
         self._window_start_ns = world.env.now
         self._window_alloc = (0, 0)
@@ -163,6 +171,16 @@ class Probe:
         self._window_alloc = (alloc, objects)
         self._window_acc = [dict(p.acc) for p in w.ps]
 
+    # ---- marking -------------------------------------------------------------------------------------------
+
+    def marks_from(self, time_ns: int) -> None:
+        """Marking has begun."""
+        self._marks.append((time_ns, math.inf))
+
+    def marked_until(self, time_ns: int) -> None:
+        """Marking has ended."""
+        self._marks[-1] = (self._marks[-1][0], time_ns)
+
     # ---- requests ------------------------------------------------------------------------------------------
 
     @property
@@ -170,22 +188,37 @@ class Probe:
         """Requests completed since load start, warm-up included."""
         return self._completed_before + self.completed
 
-    def latencies(self, name: str, ns: npt.NDArray[np.int64], ends_ns: npt.NDArray[np.float64]) -> None:
-        """Requests of a closed-loop worker, in order; `ends_ns` has one element more, the start of the first."""
+    def latencies(
+        self,
+        name: str,
+        ns: npt.NDArray[np.int64],
+        ends_ns: npt.NDArray[np.float64],
+        assists: Sequence[tuple[int, int]],
+    ) -> None:
+        """Requests of a closed-loop worker, in order.
+
+        Args:
+            ns: their latencies.
+            ends_ns: when they ended, one element more than `ns`: the first is the start of the first.
+            assists: index of a request and time in an assist (ns), in order; those beyond `ns` come again.
+        """
         self._counts(name).add_array(ns)
         if self._sampled:
+            spent: dict[int, int] = {}
+            for k, assist_ns in assists:
+                spent[k] = spent.get(k, 0) + assist_ns
             for k in np.flatnonzero(self._sample_rng.random(len(ns)) < self._sampled).tolist():
                 start, end = int(ends_ns[k]), int(ends_ns[k + 1])
-                self._sample(name, start, start, end)
+                self._sample(name, start, start, end, spent.get(k, 0))
 
-    def finish_request(self, name: str, arrival_ns: int, now: int) -> None:
+    def finish_request(self, name: str, arrival_ns: int, now: int, assist_ns: int) -> None:
         """One request of an open loop (or a blocking closed loop) is done."""
         self.completed += 1
-        self._counts(name).add(max(1, now - arrival_ns))
+        self._counts(name).add(now - arrival_ns or 1)
         if self._sampled and self._sample_rng.random() < self._sampled:
-            self._sample(name, arrival_ns, arrival_ns, now)
+            self._sample(name, arrival_ns, arrival_ns, now, assist_ns)
 
-    def _sample(self, name: str, arrival_ns: int, start_ns: int, end_ns: int) -> None:
+    def _sample(self, name: str, arrival_ns: int, start_ns: int, end_ns: int, assist_ns: int) -> None:
         self.recorder.request(
             RequestSample(
                 self.phase_at(start_ns),
@@ -194,20 +227,15 @@ class Probe:
                 start_ns,
                 end_ns,
                 end_ns - arrival_ns,
-                0,
-                self._w.is_marking,
+                assist_ns,
+                any(start_ns < end and begin < end_ns for begin, end in self._marks),
             )
         )
 
     def _counts(self, name: str) -> BucketCounts:
-        counts = self._latencies.get(name)
-        if counts is None:
-            counts = self._latencies[name] = BucketCounts()
-        return counts
-
-    def sched_latency(self, ns: int) -> None:
-        """A goroutine ran `ns` after it became runnable."""
-        self._sched.add(ns)
+        if name not in self._latencies:
+            self._latencies[name] = BucketCounts()
+        return self._latencies[name]
 
     # ---- sites ---------------------------------------------------------------------------------------------
 
@@ -251,11 +279,9 @@ class Probe:
         if self._records_assists:
             self.recorder.assist(rec)
 
-    def p_interval(self, p: object, state: PState, start_ns: int, end_ns: int) -> None:
-        """A P has been in one state."""
-        if self._records_p_states:
-            number = getattr(p, "id", 0)
-            self.recorder.p_state(PStateInterval(self.phase_at(start_ns), number, state, start_ns, end_ns))
+    def p_interval(self, p: P, state: PState, start_ns: int, end_ns: int) -> None:
+        """A P has been in one state; called only where `records_p_states`."""
+        self.recorder.p_state(PStateInterval(self.phase_at(start_ns), p.id, state, start_ns, end_ns))
 
     def event(self, kind: str, detail: str, amount: float | None) -> None:
         """Something rare."""

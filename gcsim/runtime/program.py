@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -97,7 +98,7 @@ class SegmentPlan:
 
 @dataclass(slots=True)
 class Block:
-    """Drawn requests, one row each.
+    """Drawn requests, one row each; a single number instead of an array holds for each of them.
 
     Attributes:
         ns: per segment, CPU time of each request.
@@ -113,10 +114,10 @@ class Block:
 
     n: int
     ns: list[FloatArray]
-    alloc: list[IntArray]
-    garbage: IntArray
-    objects: IntArray
-    effects: list[tuple[Effect, IntArray]]
+    alloc: list[int | IntArray]
+    garbage: int | IntArray
+    objects: int | IntArray
+    effects: list[tuple[Effect, int | IntArray]]
     shares: Shares
     varying: list[tuple[Site, IntArray, IntArray, float]]
     waits: list[FloatArray | None]
@@ -237,7 +238,7 @@ class Plan:
         self.garbage_frac = 1.0 - self._kept_bytes(requests) / mixed.bytes if mixed.bytes else 0.0
         self.live_per_byte = mixed.live_bytes / mixed.bytes if mixed.bytes else 1.0
         self.scannable_per_byte = mixed.scannable_bytes / mixed.bytes if mixed.bytes else 0.0
-        self.bytes_per_ns = sum(float(a.mean()) for a in block.alloc) / self.mean_ns
+        self.bytes_per_ns = sum(float(np.mean(a)) for a in block.alloc) / self.mean_ns
         self.object_bytes = max(1, round(mixed.bytes / mixed.objects)) if mixed.objects else 1
         self.spans_per_byte = mixed.spans / mixed.bytes if mixed.bytes else 1 / PAGE_BYTES
         p = self.costs.profile
@@ -495,56 +496,64 @@ class Plan:
         p = self.costs.profile
         rng = self._rng
         ns: list[FloatArray] = []
-        alloc: list[IntArray] = []
-        garbage = np.zeros(n, dtype=np.int64)
-        objects = np.zeros(n, dtype=np.int64)
-        effects: list[tuple[Effect, IntArray]] = []
+        alloc: list[int | IntArray] = []
+        garbage: int | IntArray = 0
+        objects: int | IntArray = 0
+        effects: list[tuple[Effect, int | IntArray]] = []
         waits: list[FloatArray | None] = []
         varying: list[tuple[Site, IntArray, IntArray, float]] = []
         deaths = Deaths(len(self.segments))
         for index, s in enumerate(self.segments):
-            cpu = np.full(n, float(s.cpu_ns))
+            base: Any = float(s.cpu_ns)
             for distribution in s.drawn_ns:
-                cpu += sample(distribution, rng, n)
-            cpu *= 1.0 + p["cpu_noise_frac"] * rng.standard_normal(n)
-            pure = cpu + s.write_ns
-            cpu = np.full(n, s.alloc_scattered_ns(self.heap, self.costs, self.scale))
+                base = base + sample(distribution, rng, n)
+            # In place, what is alike in all requests as a single number, and spreads in single precision (1e-7 of a
+            # request's time): arrays are what drawing costs.
+            noise = rng.standard_normal(n, dtype=np.float32)
+            noise *= p["cpu_noise_frac"]
+            noise += 1.0
+            cpu: FloatArray = noise.astype(np.float64)
+            cpu *= base
+            cpu += s.write_ns
             scaled_garbage = s.scaled_garbage if self.scale == 1.0 else s.scaled_garbage.times(self.scale)
-            cpu += s.alloc_ns + s.garbage.alloc_ns + scaled_garbage.alloc_ns
-            bytes_ = np.full(n, s.garbage.bytes + scaled_garbage.bytes, dtype=np.int64)
-            count = np.full(n, s.garbage.objects + scaled_garbage.objects, dtype=np.int64)
-            mine: list[tuple[Effect, IntArray]] = []
+            cost: Any = s.alloc_scattered_ns(self.heap, self.costs, self.scale)
+            cost += s.alloc_ns + s.garbage.alloc_ns + scaled_garbage.alloc_ns
+            bytes_: int | IntArray = s.garbage.bytes + scaled_garbage.bytes
+            count: int | IntArray = s.garbage.objects + scaled_garbage.objects
+            mine: list[tuple[Effect, int | IntArray]] = []
             self._steady_deaths(index, n, deaths)
             for per_request, unit, scaled, outlive, site, death in s.fractional:
                 times = self._round_at_random(per_request * (self.scale if scaled else 1.0), n)
-                cpu += times * unit.alloc_ns
+                cost = cost + times * unit.alloc_ns
                 if outlive is None:
-                    bytes_ += times * unit.bytes
-                    count += times * unit.objects
+                    bytes_ = bytes_ + times * unit.bytes
+                    count = count + times * unit.objects
                     varying.append((site, times * unit.bytes, times * unit.objects, unit.alloc_ns))
                     deaths.add(index, death, times * unit.bytes)
                 else:
                     mine.append((outlive, times))
             for per_request, distribution, words, scaled, site, death in s.drawn_sizes:
                 mean = per_request * (self.scale if scaled else 1.0)
-                before = (bytes_.copy(), count.copy(), float(cpu.sum()))
-                self._add_drawn_sizes(mean, distribution, words, n, cpu, bytes_, count)
-                made = count - before[1]
-                each_ns = (float(cpu.sum()) - before[2]) / max(1, int(made.sum()))
-                varying.append((site, bytes_ - before[0], made, each_ns))
-                deaths.add(index, death, bytes_ - before[0])
-            garbage += bytes_
-            objects += count
-            for number, (per_request, effect, cost) in enumerate(s.effects):
+                spent_ns, sizes, made = self._draw_sizes(mean, distribution, words, n)
+                cost = cost + spent_ns
+                bytes_ = bytes_ + sizes
+                count = count + made
+                varying.append((site, sizes, made, float(spent_ns.sum()) / max(1, int(made.sum()))))
+                deaths.add(index, death, sizes)
+            garbage = garbage + bytes_
+            objects = objects + count
+            for number, (per_request, effect, unit_ns) in enumerate(s.effects):
                 units = self._accumulate((index << 16) + number, per_request, n)
-                cpu += units * cost
+                cost = cost + units * unit_ns
                 mine.append((effect, units))
-            cpu = pure + cpu * np.exp(self.costs.alloc_sigma * self._alloc_rng.standard_normal(n))
+            spread = self._alloc_rng.standard_normal(n, dtype=np.float32)
+            spread *= self.costs.alloc_sigma
+            cpu += cost * np.exp(spread, out=spread)
             for effect, units in mine:
                 bytes_ = bytes_ + units * effect.unit.bytes
             effects.extend(mine)
             alloc.append(bytes_)
-            ns.append(np.maximum(cpu, 1.0))
+            ns.append(np.maximum(cpu, 1.0, out=cpu))
             waits.append(self._waits(s, n))
         self._slow_down(max(1.0, sum(float(a.sum()) for a in ns) / n))
         if record:
@@ -579,19 +588,19 @@ class Plan:
             times += self._rng.random(n) < part
         return times
 
-    def _accumulate(self, key: int, per_request: float, n: int) -> IntArray:
+    def _accumulate(self, key: int, per_request: float, n: int) -> int | IntArray:
         if per_request == int(per_request):
-            return np.full(n, int(per_request), dtype=np.int64)
+            return int(per_request)
         start = self._accumulated.get(key, 0.0)
         edges = np.floor(start + per_request * np.arange(n + 1)).astype(np.int64)
         self._accumulated[key] = (start + per_request * n) % 1.0
         counts: IntArray = np.diff(edges)
         return counts
 
-    def _add_drawn_sizes(
-        self, per_request: float, distribution: Distribution, words: int, n: int,
-        cpu: FloatArray, bytes_: IntArray, count: IntArray,
-    ) -> None:  # fmt: skip
+    def _draw_sizes(
+        self, per_request: float, distribution: Distribution, words: int, n: int
+    ) -> tuple[FloatArray, IntArray, IntArray]:
+        """Objects of drawn sizes: ns in the allocator, bytes and objects of each request."""
         times = self._round_at_random(per_request, n)
         total = int(times.sum())
         sizes = np.maximum(sample(distribution, self._rng, total), 1.0)
@@ -613,9 +622,8 @@ class Plan:
             p["alloc_large_ns"] + p["alloc_large_ns_per_byte"] * self.costs.per_byte_factor * rounded,
         )
         owner = np.repeat(np.arange(n), times)
-        cpu += np.bincount(owner, weights=cost, minlength=n)
-        bytes_ += np.bincount(owner, weights=rounded, minlength=n).astype(np.int64)
-        count += times
+        spent_ns: FloatArray = np.bincount(owner, weights=cost, minlength=n).astype(np.float64, copy=False)
+        return spent_ns, np.bincount(owner, weights=rounded, minlength=n).astype(np.int64), times
 
     def _stall(self, ns: list[FloatArray]) -> None:
         """The operating system's own noise: stalls at random instants of running time."""

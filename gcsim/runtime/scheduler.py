@@ -89,7 +89,7 @@ class Scheduler:
 
     def wake_p(self) -> None:
         """Wake one idle P to look for work, unless one is looking already."""
-        if self.spinning:
+        if self.spinning or not self._w.idle_ps:
             return
         for p in self._w.ps:
             if p.state == "idle":
@@ -192,7 +192,8 @@ class Scheduler:
         p.goroutine = g
         p.schedtick += 1
         p.began_ns = now + self._switch_ns
-        w.set_state(p, "mutator")
+        if p.state != "mutator":
+            w.set_state(p, "mutator")
         w.charge(p, "overhead", self._switch_ns)
         w.start_slice(p)
 
@@ -328,8 +329,8 @@ class Scheduler:
 
     def _update_poller(self) -> None:
         """An idle M waits in epoll_wait until the next timer, in the kernel's whole milliseconds."""
-        due = self._next_timer_ns()
-        if due is None or not any(p.state == "idle" for p in self._w.ps):
+        due = self._next_timer_ns() if self._w.idle_ps else None
+        if due is None:
             self._has_poller = False
             self._poller.clear()
             return
@@ -368,7 +369,6 @@ class Scheduler:
         w.set_state(p, "overhead")
         until = self._env.now + ns
         p.goroutine = None
-        p.action = self.schedule
         seen = self._sysmon_looks()
         entry = (p, until, seen)
         self._in_syscall.append(entry)
@@ -445,7 +445,7 @@ class Scheduler:
         self._sysmon.set(now + self._sysmon_delay_ns + self._late_ns)  # a sleep, as late as any other
 
     def _has_idle(self) -> bool:
-        return self.spinning > 0 or any(p.state == "idle" for p in self._w.ps)
+        return self.spinning > 0 or self._w.idle_ps > 0
 
 
 def whole_ns(ns: float) -> int:

@@ -156,8 +156,7 @@ class BackgroundSweeper(Goroutine):
         _, ns = self._sweep.take(_LONG_BATCH_PAGES if alone else self._batch)
         self.begin((0.0, max(1.0, ns)), (0, 0))
 
-    def finish_rows(self, first: int, last: int, now: int) -> None:
-        p = next(p for p in self.world.ps if p.goroutine is self)
+    def finish_rows(self, p: P, first: int, last: int) -> None:
         self.world.charge(p, "sweep", int(self.end))
 
     def finish_stretch(self, p: P) -> bool:

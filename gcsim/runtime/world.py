@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gcsim.policy.limiter import GCCPULimiter, LimiterEvent, LimiterEventType
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gcsim.runtime.generations import Generations
     from gcsim.runtime.invariants import Watch
     from gcsim.runtime.machine import Cores
-    from gcsim.runtime.mark import MarkPhase
+    from gcsim.runtime.mark import MarkPhase, Stage
     from gcsim.runtime.memory import Memory
     from gcsim.runtime.probe import Probe
     from gcsim.runtime.scheduler import Scheduler
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from gcsim.runtime.sweep import Sweep
 
 NO_LIMIT = (1 << 63) - 1
+_NEAR_ROWS = 32
 STATES: tuple[PState, ...] = (
     "mutator", "assist", "dedicated", "fractional", "idle_worker", "stw", "sweep", "scavenge", "overhead", "idle",
 )  # fmt: skip
@@ -52,7 +53,7 @@ class P:
         state: what its time is charged to.  since_ns: from when.
         goroutine: whom it runs; kept while the world is stopped.
         began_ns: start of the running slice (in the future while a switch is paid for).
-        action: what its alarm does.
+        alarm: what it does next, and when.  at: do that at this time, unless something else is set before.
         schedtick: goroutines executed; sysmon recognises a new one by it.
         fractional_ns: time given to the fractional worker in this cycle.
         debt_ns: time that background goroutines took from it and its mutator has not lost yet.
@@ -60,7 +61,7 @@ class P:
     """
 
     __slots__ = (
-        "acc", "action", "alarm", "began_ns", "cache_empty", "claim", "debt_ns", "fractional_ns", "goroutine", "id", "is_spinning",
+        "acc", "alarm", "at", "began_ns", "cache_empty", "claim", "debt_ns", "fractional_ns", "goroutine", "id", "is_spinning",
         "leaves_at_end", "limiter_event", "live_rest", "runnext", "runq", "schedtick", "seen_ns", "seen_tick",
         "since_ns", "state", "timers", "worker_began_ns",
     )  # fmt: skip
@@ -72,8 +73,8 @@ class P:
         self.acc: dict[PState, int] = dict.fromkeys(STATES, 0)
         self.goroutine: Goroutine | None = None
         self.began_ns = 0
-        self.action: Callable[[P], None] = lambda p: None
-        self.alarm = Alarm(world.env, self._ring)
+        self.alarm = Alarm(world.env, _nothing, self)
+        self.at: Callable[[int, Callable[[P], None]], None] = self.alarm.do
         self.runq: deque[Goroutine] = deque()
         self.runnext: Goroutine | None = None
         self.timers: list[tuple[int, int, Goroutine]] = []
@@ -84,20 +85,24 @@ class P:
         self.fractional_ns = 0
         self.worker_began_ns = 0
         self.leaves_at_end = False
-        self.claim: tuple[int, float, float] | None = None
+        self.claim: tuple[Stage, float, float] | None = None
         self.cache_empty = True
         self.live_rest = 0.0
         self.debt_ns = 0
         self.limiter_event = LimiterEvent()
         self.limiter_event.start(LimiterEventType.IDLE, world.env.now)
 
-    def _ring(self) -> None:
-        self.action(self)
 
-    def at(self, time_ns: int, action: Callable[[P], None]) -> None:
-        """Do `action` at `time_ns` unless something else is set before."""
-        self.action = action
-        self.alarm.set(time_ns)
+def _near(sums: Sequence[float], x: float, lo: int) -> int:
+    """`bisect_right` from `lo` on, for what is usually close by: fewer steps, and they meet what is in the cache."""
+    hi = lo + _NEAR_ROWS
+    if hi >= len(sums) or sums[hi] <= x:
+        hi = len(sums)
+    return bisect_right(sums, x, lo, hi)
+
+
+def _nothing(p: P) -> None:
+    """What a P's alarm does that has never been set."""
 
 
 class World:
@@ -131,6 +136,7 @@ class World:
             gogc_percent=-1 if gogc is None else gogc,
             memory_limit_bytes=NO_LIMIT if limit is None else limit,
         )
+        self.procs = procs  # GOMAXPROCS
         self.ps = [P(self, i) for i in range(procs)]
         self.limiter = GCCPULimiter(0, procs, [p.limiter_event for p in self.ps])
         self.is_marking = False
@@ -146,13 +152,9 @@ class World:
             self.stop_the_world = 2 if spec.runtime.stop_the_world_sweep else 1
         self.alive: dict[Goroutine, None] = {}
         self.running_mutators = 0  # Ps in that state
+        self.idle_ps = procs
         self.max_alloc_per_ns = 0.0
         self.refill_ahead_bytes = 0
-
-    @property
-    def procs(self) -> int:
-        """GOMAXPROCS."""
-        return len(self.ps)
 
     # ---- time of Ps ----------------------------------------------------------------------------------------
 
@@ -162,19 +164,23 @@ class World:
         if old is state:
             return
         now = self.env.now
-        if now > p.since_ns:
-            p.acc[old] += now - p.since_ns
-            self.probe.p_interval(p, old, p.since_ns, now)
-        p.since_ns = now
+        since = p.since_ns
+        if now > since:
+            p.acc[old] += now - since
+            if self.probe.records_p_states:
+                self.probe.p_interval(p, old, since, now)
+            p.since_ns = now
         p.state = state
         if state == "mutator":
             self.running_mutators += 1
         elif old == "mutator":
             self.running_mutators -= 1
         if old == "idle":
+            self.idle_ps -= 1
             p.limiter_event.stop(LimiterEventType.IDLE, now, self.limiter)
             self.cores.changed()
         elif state == "idle":
+            self.idle_ps += 1
             p.limiter_event.start(LimiterEventType.IDLE, now)
             self.cores.changed()
 
@@ -191,26 +197,11 @@ class World:
         for p in self.ps:
             if now > p.since_ns:
                 p.acc[p.state] += now - p.since_ns
-                self.probe.p_interval(p, p.state, p.since_ns, now)
+                if self.probe.records_p_states:
+                    self.probe.p_interval(p, p.state, p.since_ns, now)
                 p.since_ns = now
 
     # ---- slices of mutators --------------------------------------------------------------------------------
-
-    def slow(self, g: Goroutine) -> float:
-        """Wall time per CPU time for a goroutine just now."""
-        factor = g.plain_slow
-        if self.is_marking:
-            factor = g.mark_slow
-        elif self.sweep.is_active:
-            factor += self.sweep.ns_per_byte * g.bytes_per_ns * g.live_per_byte
-        if g.contended_frac:
-            # Costs are those beside mutators on all other Ps; markers and idle Ps leave the caches to whom they are.
-            busy_frac = (self.running_mutators - 1) / (self.procs - 1)
-            factor *= 1.0 - g.contended_frac * (1.0 - busy_frac)
-        faulting_frac = 1.0 if self.memory.is_faulting else self.memory.reused_frac
-        if faulting_frac:
-            factor += self.memory.fault_ns_per_byte * g.bytes_per_ns * faulting_frac
-        return factor * self.cores.slow
 
     def charge_background(self, state: PState, ns: int) -> None:
         """A background goroutine of the runtime took `ns` from a P: an idle one if there is, else a mutator pays."""
@@ -225,13 +216,14 @@ class World:
                 return
 
     def start_slice(self, p: P) -> None:
-        """Let the P's goroutine go on until its stretch ends or its assist credit does."""
+        """Let the P's goroutine go on, as fast as it is just now, until its stretch ends or its assist credit does."""
         g = p.goroutine
         assert g is not None, "a slice needs a goroutine"
         if self.cores.is_throttled:
             self.cores.hold(p)
             return
-        self.set_state(p, "mutator")
+        if p.state != "mutator":
+            self.set_state(p, "mutator")
         now = self.env.now
         if p.began_ns < now:
             p.began_ns = now
@@ -242,21 +234,37 @@ class World:
             # Its first allocations take whole spans.
             p.cache_empty = False
             self.pacer.heap_live_bytes += self.refill_ahead_bytes
-        g.slow = self.slow(g)
+        is_marking = self.is_marking
+        slow = g.plain_slow
+        if is_marking:
+            slow = g.mark_slow
+        elif self.sweep.is_active:
+            slow += self.sweep.ns_per_byte * g.bytes_per_ns * g.live_per_byte
+        if g.contended_frac:
+            # Costs are those beside mutators on all other Ps; markers and idle Ps leave the caches to whom they are.
+            busy_frac = (self.running_mutators - 1) / (self.procs - 1)
+            slow *= 1.0 - g.contended_frac * (1.0 - busy_frac)
+        memory = self.memory
+        faulting_frac = 1.0 if memory.is_faulting else memory.reused_frac
+        if faulting_frac:
+            slow += memory.fault_ns_per_byte * g.bytes_per_ns * faulting_frac
+        g.slow = slow * self.cores.slow
         if g.trace_knots:
             g.knot(p.began_ns)
         if not g.has_entered:
             g.enter()
-        if self.is_marking and g.credit < 0 and self.mark.needs_assists:
+        if not is_marking:
+            p.at(p.began_ns + math.ceil((g.end - g.pos) * g.slow), self.finish_slice)
+        elif g.credit < 0 and self.mark.needs_assists:
             self.mark.assist(p, g)
         else:
             self._plan_slice(p, g)
 
     def _plan_slice(self, p: P, g: Goroutine) -> None:
-        """When the slice ends: with its stretch, or with the goroutine's credit."""
+        """When a slice beside marking ends: with its stretch, or with the goroutine's credit."""
         end = g.end
         action = self.finish_slice
-        if self.is_marking and self.mark.needs_assists:
+        if self.mark.needs_assists:
             g.credit += g.debited  # paid for; from here on it is counted as it is allocated
             g.debited = 0
             if g.cum_alloc[-1] - g.alloc > g.credit:
@@ -269,7 +277,7 @@ class World:
     @staticmethod
     def _pos_of_alloc(g: Goroutine, alloc: int) -> float:
         """CPU ns into the stretch at which `alloc` of its bytes have been allocated."""
-        i = bisect_right(g.cum_alloc, alloc - 1, g.row) - 1
+        i = _near(g.cum_alloc, alloc - 1, g.row) - 1
         if i + 1 >= len(g.cum_alloc):
             return g.end
         a0, a1 = g.cum_alloc[i], g.cum_alloc[i + 1]
@@ -282,11 +290,13 @@ class World:
         now = self.env.now
         if g is None or p.state != "mutator" or now <= p.began_ns:
             return
-        self.watch.ran_ns += now - p.began_ns
-        pos = g.pos + (now - p.began_ns) / g.slow
+        ran = now - p.began_ns
+        self.watch.ran_ns += ran
+        pos = g.pos + ran / g.slow
         p.began_ns = now
-        if pos > g.end:
-            pos = g.end
+        end = g.end
+        if pos > end:
+            pos = end
         g.pos = pos
         if g.trace_knots:
             g.knot(now)
@@ -294,8 +304,8 @@ class World:
         row = g.row
         last = len(cum) - 1
         if row < last and pos >= cum[row + 1]:
-            done = bisect_right(cum, pos, row + 1) - 1
-            g.finish_rows(row, done, now)
+            done = last if pos >= end else _near(cum, pos, row + 1) - 1
+            g.finish_rows(p, row, done)
             g.row = row = done
         if row < last:
             a0 = g.cum_alloc[row]
@@ -361,7 +371,7 @@ class World:
             if self.mark.steal(g):
                 self._plan_slice(p, g)
             else:
-                self.mark.assist(p, g)
+                self.mark.assist_itself(p, g)
         else:
             self.start_slice(p)
 

@@ -308,10 +308,10 @@ def _assist_all_the_same(original: object) -> property:
 
 
 def _lose_a_latency(original: Method) -> Method:
-    return lambda self, name, ns, ends_ns: original(self, name, ns[1:], ends_ns[1:])
+    return lambda self, name, ns, ends_ns, assists: original(self, name, ns[1:], ends_ns[1:], assists)
 
 
-def _lose_a_completion(probe: Probe, name: str, arrival_ns: int, now: int) -> None:
+def _lose_a_completion(probe: Probe, name: str, arrival_ns: int, now: int, assist_ns: int) -> None:
     probe.completed -= 1
 
 

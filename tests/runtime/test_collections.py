@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gcsim.policy.constants import FRACTIONAL_EXIT_FACTOR
@@ -278,3 +280,34 @@ def test_marking_finds_what_is_live_and_frees_the_rest(world: Worlds) -> None:
     # Goroutines are heap objects too, some 400 B each.
     assert 500 * 1024 <= cycle.heap_marked_bytes <= 501 * 1024
     assert w.world.heap.freed_bytes >= 1000 * 1024
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_requests_say_how_long_they_assisted_and_whether_beside_marking(world: Worlds, blocks: bool) -> None:
+    """Each assist is in the request that it held up, whole, and no other time is; `in_mark` says what cycles do."""
+    steps: list[Any] = [{"cpu": "5us"}, {"allocate": {"count": 20, **FULL}}]
+    if blocks:
+        steps.insert(1, {"block": {"ns": "1us"}})
+    serves = {"name": "serves", "workers": 1, "steps": steps}
+    kept = [{**KEEPS, "entries": 4000}]
+    w = world(NS_PER_BYTE, serves, retained=kept, runtime={"idle_workers": False}, duration=60 * MS).run()
+    assists = [a for a in w.rows["assist"] if a.request_class == "serves"]
+    assert len(assists) > 10
+    last = w.rows["cycle"][-1].end_ns  # the cycle after it has no row yet
+    requests = [r for r in w.rows["request"] if r.request_class == "serves" and r.end_ns < last]
+    assert len(requests) > 20
+    for request in requests:
+        start, end = request.start_ns - 2, request.end_ns + 2  # slices end at the next whole nanosecond
+        mine = sum(
+            a.duration_ns for a in assists if start <= a.start_ns and a.start_ns + a.duration_ns <= end
+        )
+        assert request.assist_ns == mine
+        if any(
+            request.start_ns < c.mark_start_ns + c.mark_ns and c.mark_start_ns < request.end_ns
+            for c in w.rows["cycle"]
+        ):
+            assert request.in_mark
+        elif request.in_mark:  # beside the stopping that ends marking
+            assert any(request.start_ns < c.end_ns and c.start_ns < request.end_ns for c in w.rows["cycle"])
+    assert any(request.in_mark for request in requests)
+    assert not all(request.in_mark for request in requests)

@@ -191,7 +191,8 @@ class RequestGoroutine(Goroutine):
         # The first request of a goroutine pays for its stack.
         self.begin((0.0, self._ns[segment] + self._growth_ns), (0, self._alloc[segment]))
         self._growth_ns = 0.0
-        self.has_entered = not self._source.plan.segments[segment].pool_gets
+        plan = self._source.plan.segments[segment]
+        self.has_entered = not (plan.pool_gets or plan.frames_bytes)
 
     def enter(self) -> None:
         """The segment's first instruction: what its pools do not have is allocated by the P that runs it."""

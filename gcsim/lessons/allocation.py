@@ -170,9 +170,10 @@ ALLOCATION_LESSONS = (
         why="By value each call copies all of it into its frame, and the stack has to hold it: it is copied over and over "
         "until it has 16 MiB. By pointer the struct is in the heap once and a call passes 8 bytes.",
         precise="Since Go 1.24 a variable above 128 KiB is in the heap whatever happens to its address; until then "
-        "up to 10 MiB could lie on the stack. Arguments and results are on the stack in every release.",
-        claims=(at_most(0.9, "latency_ns_p50"), at_most(0.2, "stacks_bytes_mean")),
-        shows=("bytes_per_request", "memory_peak_bytes", "num_gc", "frames_scanned_bytes_mean"),
+        "up to 10 MiB could lie on the stack. Arguments and results are on the stack in every release. The request's "
+        "time says little here: making 8 MiB, page faults included, takes ten times as long as copying them.",
+        claims=(at_most(0.7, "memory_peak_bytes"), at_most(0.2, "stacks_bytes_mean")),
+        shows=("bytes_per_request", "latency_ns_p50", "num_gc", "frames_scanned_bytes_mean"),
     ),
     Lesson(
         name="nil-early",

@@ -68,6 +68,7 @@ class Collector:
         self.trigger_bytes = world.pacer.trigger()[0]
         self.snapshot: MarkSnapshot | None = None
         self.mark_start_bytes = 0
+        self.is_restarting = False
         self.freed_while_marking_bytes = 0  # by minor collections, where there are generations
         world.env.process(self._run())
 
@@ -196,7 +197,10 @@ class Collector:
         off_core_ns = w.cores.gather()
         lost_ns = self.start_world(starter, off_core_ns)
         if lost_ns:
+            # Others mark already; in the records, as in Go's, the pause lasts until its starter runs again.
+            self.is_restarting = True
             yield env.timeout(lost_ns)
+            self.is_restarting = False
         if w.generations is not None:
             w.generations.give_world()
         stw1 = env.now - start_ns

@@ -316,7 +316,7 @@ class Probe:
         w = self._w
         now = w.env.now
         snapshot = w.collector.snapshot
-        if w.is_marking and snapshot is not None:
+        if w.is_marking and not w.collector.is_restarting and snapshot is not None:
             w.commit_all()
             new = w.heap.allocated_bytes - w.collector.mark_start_bytes
             new -= w.collector.freed_while_marking_bytes

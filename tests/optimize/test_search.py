@@ -176,7 +176,7 @@ def test_where_nothing_is_feasible_it_says_what_came_nearest(tmp_path: Path) -> 
 
 def test_a_present_setting_that_misses_a_condition_is_named(tmp_path: Path) -> None:
     _, advice = looked(
-        request("memory_peak_bytes<10MiB", over="gogc", budget=6, confirm=0), tmp_path / "found"
+        request("memory_peak_bytes<12MiB", over="gogc", budget=6, confirm=0), tmp_path / "found"
     )
     assert advice.recommended.is_feasible
     assert not advice.present.is_feasible

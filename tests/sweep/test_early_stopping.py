@@ -13,7 +13,7 @@ from gcsim.sweep.plan import SweepPlan, plan_sweep
 from tests.sweep.test_execute import table_bytes
 from tests.sweep.test_plan import make_spec
 
-RULE = StopRule(least=2, most=7, widths={"throughput_rps": 0.04})
+RULE = StopRule(least=2, most=7, widths={"throughput_rps": 0.02})
 
 
 def plan(rule: StopRule | None = RULE) -> SweepPlan:
@@ -114,7 +114,7 @@ def test_a_point_with_a_failed_run_is_not_run_on(tmp_path: Path) -> None:
 
 
 def test_another_rule_is_another_sweep() -> None:
-    other = StopRule(least=2, most=7, widths={"throughput_rps": 0.02})
+    other = StopRule(least=2, most=7, widths={"throughput_rps": 0.01})
     assert (
         len(
             {

@@ -14,7 +14,7 @@ from rich.table import Table
 from gcsim.cli.output import stdout_console
 from gcsim.errors import RunError
 from gcsim.fit.escape_sites import compile_package, to_spec_sites
-from gcsim.interop.compiler import read_compiler_output
+from gcsim.interop.compiler import is_compiler_output, read_compiler_output
 from gcsim.policy.escape import Place
 from gcsim.policy.releases import release_rules
 from gcsim.runtime.expand import decide_site
@@ -59,7 +59,12 @@ def command(
         for flag, given in (("--go", release is not None), ("--output", output != "table")):
             if given:
                 raise click.UsageError(f"{flag} is for SPEC: --from-compiler only reads, as YAML")
-        click.echo(sites_yaml(to_spec_sites(read_compiler_output(_text_of(compiler_output, go_command)))))
+        text = _text_of(compiler_output, go_command)
+        if not is_compiler_output(text):
+            raise RunError(
+                f"{compiler_output}: no line says `file.go:line:column: …`; give what `go build -gcflags=-m` prints"
+            )
+        click.echo(sites_yaml(to_spec_sites(read_compiler_output(text))))
         return
     assert spec is not None
     loaded = load_spec(spec)

@@ -88,6 +88,11 @@ class _Explanation:
     steps: list[_Step] = field(default_factory=list)
 
 
+def is_compiler_output(text: str) -> bool:
+    """Whether any line names a place as the compiler does, or there is none at all (it had nothing to say)."""
+    return not text.strip() or any(_LINE.match(line) for line in text.splitlines())
+
+
 def read_compiler_output(text: str) -> list[CompilerSite]:
     """The sites in the order in which the compiler names them; what was said twice is there once."""
     explanations: dict[tuple[str, str], _Explanation] = {}

@@ -89,6 +89,7 @@ def test_the_same_place_twice_has_two_names() -> None:
         ((), 2, "give either SPEC or --from-compiler"),
         (("--from-compiler", "-", "--go", "1.22"), 2, "--go is for SPEC"),
         (("--from-compiler", "nowhere.txt"), 1, "nowhere.txt: cannot be read: No such file"),
+        (("--from-compiler", str(Path(__file__))), 1, "no line says `file.go:line:column: …`"),
         (("--from-compiler", ".", "--go-command", "no-such-go"), 1, "name Go's command with --go-command"),
     ],
 )

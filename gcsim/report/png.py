@@ -133,25 +133,25 @@ def _sweep(fig: Any, sweep: SweepResult) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: format_ns(value))
     axes.yaxis.set_minor_formatter(lambda value, _: format_ns(value))
     axes.set(xlabel="peak memory, MiB", ylabel="latency p99")
-    _label_front(axes, [p.label for p in points], values, front)
     fig.colorbar(dots, label="CPU in the collector, %")
+    _label_front(axes, [p.label for p in points], values, front)
 
 
 def _label_front(axes: Any, labels: list[str], values: Any, front: list[bool]) -> None:
-    """Name points of the front where there is room: none close to one that is named already."""
-    x = values[:, 0] / MIB
-    y = np.log(values[:, 1])
-    spans = [max(float(np.ptp(v)), 1e-9) for v in (x, y)]
-    named: list[tuple[float, float]] = []
+    """Name points of the front where there is room: over no name that is there already."""
+    figure = axes.figure
+    figure.draw_without_rendering()  # lays the figure out; where a name is drawn depends on it
+    renderer = figure.canvas.get_renderer()
+    middle = sum(axes.get_xlim()) / 2
+    drawn: list[Any] = []
     for i in np.argsort(values[:, 0], kind="stable"):
-        at = (float(x[i] - x.min()) / spans[0], float(y[i] - y.min()) / spans[1])
-        if not front[i] or any(abs(at[0] - a) < 0.35 and abs(at[1] - b) < 0.05 for a, b in named):
+        if not front[i]:
             continue
-        named.append(at)
-        left = at[0] > 0.6
+        x = values[i, 0] / MIB
+        left = x > middle
         note = axes.annotate(
             labels[i],
-            (x[i], values[i, 1]),
+            (x, values[i, 1]),
             xytext=(-11 if left else 11, 6),
             textcoords="offset points",
             ha="right" if left else "left",
@@ -159,3 +159,8 @@ def _label_front(axes: Any, labels: list[str], values: Any, front: list[bool]) -
             color=style.MUTED,
         )
         note.set_in_layout(False)  # the axes keep their width
+        box = note.get_window_extent(renderer)
+        if any(box.overlaps(other) for other in drawn):
+            note.remove()
+        else:
+            drawn.append(box)

@@ -139,9 +139,7 @@ def _sweep(fig: Any, sweep: SweepResult) -> None:
 
 def _label_front(axes: Any, labels: list[str], values: Any, front: list[bool]) -> None:
     """Name points of the front where there is room: over no name that is there already."""
-    figure = axes.figure
-    figure.draw_without_rendering()  # lays the figure out; where a name is drawn depends on it
-    renderer = figure.canvas.get_renderer()
+    axes.figure.draw_without_rendering()  # lays the figure out; where a name is drawn depends on it
     middle = sum(axes.get_xlim()) / 2
     drawn: list[Any] = []
     for i in np.argsort(values[:, 0], kind="stable"):
@@ -159,7 +157,7 @@ def _label_front(axes: Any, labels: list[str], values: Any, front: list[bool]) -
             color=style.MUTED,
         )
         note.set_in_layout(False)  # the axes keep their width
-        box = note.get_window_extent(renderer)
+        box = note.get_window_extent()
         if any(box.overlaps(other) for other in drawn):
             note.remove()
         else:

@@ -66,6 +66,11 @@ class Cores:
 
     # ---- threads on one core -------------------------------------------------------------------------------
 
+    @property
+    def _usable(self) -> int:
+        """Cores that the process's threads lie on."""
+        return 1 if self._is_gathered else self._cores
+
     def _used_cores(self) -> float:
         """Cores' worth of time that Ps ran since the last call."""
         world = self._world
@@ -82,6 +87,7 @@ class Cores:
             return 0
         if float(self._rng.random()) >= self._gather_frac:
             return 0
+        self._count()  # at the old rate up to now
         self._is_gathered = True
         self._tick.set(self._world.env.now + 1 + int(TICK_NS * float(self._rng.random())))
         self.changed()
@@ -100,7 +106,7 @@ class Cores:
         """Threads are apart; or marking is over, and they do not run for long enough for it to matter."""
         if self._is_gathered:
             self._tick.clear()
-            self.changed()  # at the old rate up to now
+            self._count()
             self._is_gathered = False
             self.changed()
 
@@ -113,7 +119,7 @@ class Cores:
         self._count()
         running = sum(p.state != "idle" for p in self._world.ps)
         self._running = running
-        slow = max(1.0, running / (1 if self._is_gathered else self._cores))
+        slow = max(1.0, running / self._usable)
         if slow != self.slow:
             self.slow = slow
             if not self._is_changing:
@@ -139,13 +145,13 @@ class Cores:
     def _count(self) -> None:
         now = self._world.env.now
         if not self.is_throttled:
-            self._used_ns += min(self._running, self._cores) * (now - self._counted_ns)
+            self._used_ns += min(self._running, self._usable) * (now - self._counted_ns)
         self._counted_ns = now
 
     def _plan(self) -> None:
         if self._quota_ns is None or self.is_throttled:
             return
-        rate = min(self._running, self._cores)
+        rate = min(self._running, self._usable)
         if rate:
             left = max(0.0, self._quota_ns - self._used_ns)
             self._exhausted.set(self._world.env.now + int(left / rate) + 1)

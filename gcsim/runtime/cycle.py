@@ -19,7 +19,7 @@ from gcsim.policy.workers import TriggerKind
 from gcsim.runtime.clock import Alarm
 from gcsim.runtime.goroutine import Goroutine
 from gcsim.runtime.heap import MarkSnapshot
-from gcsim.runtime.mark import GLOBALS, HEAP, STACKS, Stage
+from gcsim.runtime.mark import GLOBALS, HEAP, STACKS, Stage, Walk
 from gcsim.runtime.randomness import stream
 from gcsim.runtime.records import CycleRecord, GCIntervals, PauseKind, PauseRecord, TriggerReason
 
@@ -338,7 +338,7 @@ class Collector:
         if any(plan.makes_temporaries for plan in w.probe.load.plans):
             for g in w.alive:
                 g.bury()
-        snapshot = self.snapshot = w.heap.mark_snapshot(w.env.now)
+        snapshot = self.snapshot = w.heap.mark_snapshot(w.env.now, w.probe.load.garbage_shares)
         pacer = w.pacer
         globals_bytes = w.spec.globals.scan_bytes
         pacer.globals_scan_bytes = globals_bytes
@@ -359,13 +359,12 @@ class Collector:
                 stack_work,
                 jobs=count,
             ),
-            # Breadth first from the roots: spans are met for a few objects each before they fill up.
-            Stage(HEAP, snapshot.sparse_ns * contention, snapshot.sparse_work_bytes, width=snapshot.width),
             Stage(
                 HEAP,
-                (snapshot.cost_ns - snapshot.sparse_ns) * contention,
-                snapshot.scan_work_bytes - snapshot.sparse_work_bytes,
+                snapshot.cost_ns * contention,
+                snapshot.scan_work_bytes,
                 width=snapshot.width,
+                walk=Walk.of(snapshot),
             ),
         ]
         return stages, used_bytes

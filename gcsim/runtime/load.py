@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gcsim.policy.constants import PAGE_BYTES
 from gcsim.runtime.build import Builder
 from gcsim.runtime.clock import Alarm
-from gcsim.runtime.costs import Footprint
+from gcsim.runtime.costs import Footprint, SpanClass
 from gcsim.runtime.effects import Effect
 from gcsim.runtime.expand import expand_with_origins
 from gcsim.runtime.goroutine import Goroutine, Worker
@@ -436,6 +436,16 @@ class Load:
         self.closed_workers = 0
         self.load_start_ns = 0
         self.end = world.env.event()
+
+    @property
+    def garbage_shares(self) -> dict[SpanClass, float]:
+        """Share of the garbage by the spans it is allocated in; the rest are large objects."""
+        total = sum(plan.large_garbage_bytes + sum(plan.garbage_classes.values()) for plan in self.plans)
+        shares: dict[SpanClass, float] = {}
+        for plan in self.plans:
+            for span_class, n in plan.garbage_classes.items():
+                shares[span_class] = shares.get(span_class, 0.0) + n / total
+        return shares
 
     @property
     def spans_per_byte(self) -> float:

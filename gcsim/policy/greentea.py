@@ -63,10 +63,11 @@ class Mix:
     def together(self, slots: int, span_objects: int) -> float:
         """How many entries of so many objects are met together in a span: itself, and some of those made beside it.
 
-        Half of these have died since, at random.  Among garbage others do not fill the span as evenly; measured: the same,
-        trees of 4, 8 and 16 nodes, 1.1 to 1.4 among garbage of their class, 1.6 to 3.6 without.
+        Half of these have died since, at random, and the entry itself takes room.  Among garbage others do not fill the
+        span as evenly.  Measured: the same, trees of 4, 8 and 16 nodes, 1.1 to 1.4 among garbage of their class, 1.6 to
+        3.6 without; of 64 and more, 1.
         """
-        beside = self.free_frac * self.retained_frac * span_objects / slots
+        beside = max(0.0, self.free_frac * self.retained_frac * span_objects / slots - 0.5)
         return 1.0 + beside * (1.0 + self.retained_frac) / 4.0
 
 

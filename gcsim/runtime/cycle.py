@@ -392,7 +392,7 @@ class Collector:
             if other is by or other.state in ("idle", "stw"):
                 continue
             g = other.goroutine
-            callless = g.callless_frac if g is not None else 0.0
+            callless = g.rates.callless_frac if g is not None else 0.0
             if float(self._rng.random()) >= at_once * (1.0 - callless):
                 stopping = max(stopping, p[constant] * math.exp(sigma * float(self._rng.standard_normal())))
             else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +32,32 @@ IntArray = npt.NDArray[np.int64]
 DEFAULT_FRAMES_BYTES = 600
 
 
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What a goroutine does, on average.
+
+    Attributes:
+        live_per_byte, scannable_per_byte: heap live and scannable heap per byte that it allocates.
+        bytes_per_ns: what it allocates per CPU time.  object_bytes: size of an object.
+        mark_slow: wall time per CPU time while a cycle marks.
+        plain_slow: the same without marking and sweeping: 1, unless the write barrier is always on.
+        callless_frac: share of its CPU time in loops that call nothing, where only a signal stops it.
+        contended_frac: share of its CPU time that is there because every other P runs a mutator too.
+    """
+
+    live_per_byte: float = 1.0
+    scannable_per_byte: float = 0.0
+    bytes_per_ns: float = 0.0
+    object_bytes: int = 1
+    mark_slow: float = 1.0
+    plain_slow: float = 1.0
+    callless_frac: float = 0.0
+    contended_frac: float = 0.0
+
+
+_ALLOCATES_NOTHING = Rates()
+
+
 class Goroutine:
     """One goroutine and the stretch it is on.
 
@@ -38,20 +65,24 @@ class Goroutine:
         cum_ns, cum_alloc: CPU time and bytes from the stretch's start to the end of each row; both begin with 0.
         row: rows finished.  pos: CPU ns into the stretch.  end: its last.  alloc: bytes of the stretch allocated.
         slow: wall time per CPU time just now (>= 1: marking elsewhere, write barriers, sweeping).
-        mark_slow: the same while a cycle marks.
-        plain_slow: the same without either: 1, unless the write barrier is always on.
-        callless_frac: share of its CPU time in loops that call nothing, where only a signal stops it.
-        contended_frac: share of its CPU time that is there because every other P runs a mutator too.
+        rates: what it does, on average.
         frames_bytes, stack_bytes: live frames, and the stack that holds them.
         credit: assist credit in bytes (Go's gcAssistBytes); only meaningful while marking.
         debited: bytes of the object being allocated that credit has been debited with ahead.
     """
 
     __slots__ = (
-        "bytes_per_ns", "callless_frac", "contended_frac", "credit", "cum_alloc", "cum_ns", "debited", "end", "frames_bytes", "has_entered", "live_per_byte", "mark_slow", "name",
-        "object_bytes", "assist_began_ns", "assist_debt", "assist_p", "assist_stolen", "assist_work", "parked_ns",
-        "plain_slow", "pos", "ready_ns", "row", "stack_bytes", "alloc", "scannable_per_byte", "slow", "trace_knots", "world",
+        "alloc", "assist_began_ns", "assist_debt", "assist_p", "assist_stolen", "assist_work", "credit", "cum_alloc",
+        "cum_ns", "debited", "end", "frames_bytes", "has_entered", "name", "parked_ns", "pos", "rates", "ready_ns",
+        "row", "slow", "stack_bytes", "trace_knots", "world",
     )  # fmt: skip
+
+    # Of the assist it is in; without one they have no value.
+    assist_debt: int
+    assist_p: int
+    assist_stolen: int
+    assist_work: int
+    parked_ns: int
 
     def __init__(self, world: World, name: str) -> None:
         self.world = world
@@ -68,22 +99,10 @@ class Goroutine:
         self.frames_bytes = DEFAULT_FRAMES_BYTES
         self.stack_bytes = world.stacks.starting_bytes
         self.ready_ns = world.env.now
-        self.live_per_byte = 1.0
-        self.scannable_per_byte = 0.0
-        self.bytes_per_ns = 0.0
-        self.object_bytes = 1
-        self.mark_slow = 1.0
-        self.plain_slow = 1.0
-        self.contended_frac = 0.0
-        self.callless_frac = 0.0
+        self.rates = _ALLOCATES_NOTHING
         self.trace_knots = False
         self.has_entered = True
         self.assist_began_ns = -1
-        self.assist_debt = 0
-        self.assist_p = 0
-        self.assist_stolen = 0
-        self.assist_work = 0
-        self.parked_ns = 0
 
     @property
     def request_class(self) -> str | None:
@@ -121,17 +140,6 @@ class Goroutine:
         self.pos = 0.0
         self.end = cum_ns[-1]
         self.alloc = 0
-
-    def use_rates(self, plan: Plan) -> None:
-        """Take the mean rates of a request class."""
-        self.live_per_byte = plan.live_per_byte
-        self.scannable_per_byte = plan.scannable_per_byte
-        self.bytes_per_ns = plan.bytes_per_ns
-        self.object_bytes = plan.object_bytes
-        self.mark_slow = plan.mark_slow
-        self.plain_slow = plan.plain_slow
-        self.contended_frac = plan.contended_frac
-        self.callless_frac = plan.callless_frac
 
     def enter(self) -> None:
         """A stretch that was begun off a P runs for the first time (`has_entered` was False)."""
@@ -235,7 +243,7 @@ class Worker(Goroutine):
         self._temporary: list[int] | None = None if temporary is None else temporary.tolist()
         self._died, self._died_row = 0, 0
         self._settled = 0
-        self.use_rates(plan)
+        self.rates = plan.rates
         # Arrays of the standard library: read one by one they give Python's numbers twice as fast as numpy's, and
         # they are made by copying.
         self.begin(array("d", self._ends_ns.tobytes()), array("q", _from_zero(block.alloc[0], n).tobytes()))

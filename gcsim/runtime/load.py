@@ -123,7 +123,7 @@ class RequestGoroutine(Goroutine):
         super().__init__(world, source.plan.name)
         self._source = source
         self._loops = loops
-        self.use_rates(source.plan)
+        self.rates = source.plan.rates
         world.alive[self] = None
         self._growth_ns = world.stacks.grow(self, source.plan.spec.stack_used_bytes)
         self._next_request(arrival_ns)
@@ -509,7 +509,7 @@ class Load:
             plan = Plan(written_out, w.costs, w.heap, w.seed, asked)
             self.plans.append(plan)
             self.in_flight[plan.name] = 0
-            rate = plan.bytes_per_ns * plan.live_per_byte
+            rate = plan.rates.bytes_per_ns * plan.rates.live_per_byte
             w.max_alloc_per_ns = (
                 max(rate * w.procs, 1e-6) if len(self.plans) == 1 else max(w.max_alloc_per_ns, rate * w.procs)
             )
@@ -586,7 +586,9 @@ class Load:
                 arrivals.source.redraw()
             for worker in self.workers:
                 worker.cut_short()
-            fastest = max((plan.bytes_per_ns * plan.live_per_byte for plan in self.plans), default=0.0)
+            fastest = max(
+                (plan.rates.bytes_per_ns * plan.rates.live_per_byte for plan in self.plans), default=0.0
+            )
             w.max_alloc_per_ns = max(w.max_alloc_per_ns, fastest * w.procs)
             w.restart_slices()
         for name, entries in (phase.entries or {}).items():

@@ -230,24 +230,24 @@ class World:
         if p.debt_ns:
             p.began_ns += p.debt_ns
             p.debt_ns = 0
-        if p.cache_empty and g.bytes_per_ns > 0.0:
+        if p.cache_empty and g.rates.bytes_per_ns > 0.0:
             # Its first allocations take whole spans.
             p.cache_empty = False
             self.pacer.heap_live_bytes += self.refill_ahead_bytes
         is_marking = self.is_marking
-        slow = g.plain_slow
+        slow = g.rates.plain_slow
         if is_marking:
-            slow = g.mark_slow
+            slow = g.rates.mark_slow
         elif self.sweep.is_active:
-            slow += self.sweep.ns_per_byte * g.bytes_per_ns * g.live_per_byte
-        if g.contended_frac:
+            slow += self.sweep.ns_per_byte * g.rates.bytes_per_ns * g.rates.live_per_byte
+        if g.rates.contended_frac:
             # Costs are those beside mutators on all other Ps; markers and idle Ps leave the caches to whom they are.
             busy_frac = (self.running_mutators - 1) / (self.procs - 1)
-            slow *= 1.0 - g.contended_frac * (1.0 - busy_frac)
+            slow *= 1.0 - g.rates.contended_frac * (1.0 - busy_frac)
         memory = self.memory
         faulting_frac = 1.0 if memory.is_faulting else memory.reused_frac
         if faulting_frac:
-            slow += memory.fault_ns_per_byte * g.bytes_per_ns * faulting_frac
+            slow += memory.fault_ns_per_byte * g.rates.bytes_per_ns * faulting_frac
         g.slow = slow * self.cores.slow
         if g.trace_knots:
             g.knot(p.began_ns)
@@ -326,7 +326,7 @@ class World:
         if self.generations is not None:
             self.generations.allocated(p, g, n)
             return
-        live = n * g.live_per_byte + p.live_rest
+        live = n * g.rates.live_per_byte + p.live_rest
         charged = int(live)
         p.live_rest = live - charged
         pacer = self.pacer
@@ -336,7 +336,7 @@ class World:
             # Only allocation revises the ratio, as in Go: who has just worked is credited at the old one.
             pacer.revise()
             return
-        pacer.heap_scan_bytes += int(n * g.scannable_per_byte)
+        pacer.heap_scan_bytes += int(n * g.rates.scannable_per_byte)
         if self.sweep.is_active:
             self.sweep.by_allocation(p, charged)
         if pacer.heap_live_bytes >= self.collector.trigger_bytes:
@@ -366,7 +366,7 @@ class World:
                 # Rounding of the position may leave the byte that goes below zero to be allocated.
                 g.credit = -1
             # Go debits an object whole, before it allocates it.
-            g.debited = g.object_bytes - 1
+            g.debited = g.rates.object_bytes - 1
             g.credit -= g.debited
             if self.mark.steal(g):
                 self._plan_slice(p, g)

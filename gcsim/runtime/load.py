@@ -11,6 +11,8 @@ from collections.abc import Generator, Iterator
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gcsim.policy.constants import PAGE_BYTES
 from gcsim.runtime.build import Builder
 from gcsim.runtime.clock import Alarm
@@ -19,7 +21,7 @@ from gcsim.runtime.expand import expand_with_origins
 from gcsim.runtime.goroutine import Goroutine, Worker
 from gcsim.runtime.heap import RetainedState
 from gcsim.runtime.program import Block, IntArray, Plan, SegmentPlan, Unlock
-from gcsim.runtime.randomness import stream
+from gcsim.runtime.randomness import FloatArray, stream
 from gcsim.runtime.sites import Site
 from gcsim.runtime.stacks import stack_size
 from gcsim.spec.models import BlockStep, DropStep, GCStep, LockStep, Phase, SyscallStep
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 GOROUTINE_BYTES = 448
 SUDOG_BYTES = 104
 _BLOCK_REQUESTS = 512
+_BLOCK_GAPS = 1024
 
 
 def _each(values: int | IntArray, n: int) -> list[int]:
@@ -305,13 +308,14 @@ class RequestGoroutine(Goroutine):
 class Dispatcher(Goroutine):
     """One goroutine that sleeps until each arrival and starts a goroutine for it; late ones go off in a burst."""
 
-    __slots__ = ("_arrivals", "_due", "_source", "_start_ns", "is_parked")
+    __slots__ = ("_arrivals", "_due", "_one_ns", "_source", "_start_ns", "is_parked")
 
     def __init__(self, world: World, arrivals: Arrivals) -> None:
         super().__init__(world, f"{arrivals.source.plan.name}/dispatcher")
         self._arrivals = arrivals
         self._source = arrivals.source
         self._start_ns = world.profile["goroutine_start_ns"]
+        self._one_ns = (0.0, self._start_ns)
         world.alive[self] = None
         self._due: list[int] = []
         self.is_parked = False
@@ -323,16 +327,18 @@ class Dispatcher(Goroutine):
         self._due = self._arrivals.take_due(self.world.env.now)
         n = len(self._due)
         if n <= 1:
-            self.begin((0.0, self._start_ns), (0, 0))
+            self.begin(self._one_ns, (0, 0))
         else:
             self.begin(tuple(k * self._start_ns for k in range(n + 1)), (0,) * (n + 1))
         return bool(self._due)
 
     def finish_rows(self, p: P, first: int, last: int) -> None:
         world = self.world
+        source = self._source
+        admit = world.probe.load.admit
         for arrival_ns in self._due[first:last]:
-            if world.probe.load.admit(self._source.plan):
-                world.sched.ready(RequestGoroutine(world, self._source, arrival_ns), p, next_up=True)
+            if admit(source.plan):
+                world.sched.ready(RequestGoroutine(world, source, arrival_ns), p, next_up=True)
 
     def finish_stretch(self, p: P) -> bool | None:
         if self._collect():
@@ -368,8 +374,8 @@ class Arrivals:
         self.rate_per_s = spec.rate_per_s or 0.0
         self._recorded = iter(spec.arrival_times_ns)
         self._start_ns = world.env.now
-        self._end_ns = self._start_ns + world.spec.run.duration
-        self._gaps: list[float] = []
+        self._gaps: FloatArray = np.empty(0)  # still to come at a rate of one, the next one last
+        self._gaps_ns: list[int] = []  # the same at the present rate
         self._due: list[int] = []
         self._network = Alarm(world.env, self._from_network)
         self.changed = self._plan
@@ -381,13 +387,16 @@ class Arrivals:
             return None if t is None else self._start_ns + t
         if self.rate_per_s <= 0.0:
             return None
-        mean = 1e9 / self.rate_per_s
-        if self._kind == "constant":
-            return time_ns + max(1, round(mean))
-        if not self._gaps:
-            self._gaps = self._rng.standard_exponential(1024).tolist()
-            self._gaps.reverse()
-        return time_ns + max(1, round(self._gaps.pop() * mean))
+        if not self._gaps_ns:
+            is_even = self._kind == "constant"
+            self._gaps = np.ones(_BLOCK_GAPS) if is_even else self._rng.standard_exponential(_BLOCK_GAPS)[::-1]
+            self._scale_gaps()
+        return time_ns + self._gaps_ns.pop()
+
+    def _scale_gaps(self) -> None:
+        if self.rate_per_s > 0.0:
+            gaps_ns = np.maximum(np.rint(self._gaps * (1e9 / self.rate_per_s)), 1.0)
+            self._gaps_ns = list(map(int, gaps_ns.tolist()))
 
     @property
     def waiting(self) -> int:
@@ -414,6 +423,8 @@ class Arrivals:
             now = self._world.env.now
             self.advance(now)
             self.rate_per_s = rate_per_s
+            self._gaps = self._gaps[: len(self._gaps_ns)]
+            self._scale_gaps()
             self.next_ns = self._after(now)
             self.changed()
 
@@ -554,7 +565,7 @@ class Load:
 
     def admit(self, plan: Plan) -> bool:
         """Whether an arrival may start, or is dropped."""
-        limit = plan.spec.max_in_flight
+        limit = plan.max_in_flight
         if limit is not None and self.in_flight[plan.name] >= limit:
             self._w.probe.dropped += 1
             return False

@@ -205,6 +205,7 @@ class Plan:
         self._asked = list(enumerate(spec.steps)) if asked is None else asked
         self.spec = spec
         self.name = spec.name
+        self.max_in_flight = spec.max_in_flight
         self.costs = costs
         self.heap = heap
         self._rng = stream(seed, f"requests.{spec.name}")

@@ -288,33 +288,38 @@ class World:
         """Book what the P's mutator has done up to now; its slice may then be cut or go on."""
         g = p.goroutine
         now = self.env.now
-        if g is None or p.state != "mutator" or now <= p.began_ns:
-            return
         ran = now - p.began_ns
+        if ran <= 0 or g is None or p.state != "mutator":
+            return
         self.watch.ran_ns += ran
-        pos = g.pos + ran / g.slow
         p.began_ns = now
-        end = g.end
-        if pos > end:
-            pos = end
-        g.pos = pos
-        if g.trace_knots:
-            g.knot(now)
-        cum = g.cum_ns
+        pos = g.pos + ran / g.slow
         row = g.row
-        last = len(cum) - 1
-        if row < last and pos >= cum[row + 1]:
-            done = last if pos >= end else _near(cum, pos, row + 1) - 1
-            g.finish_rows(p, row, done)
-            g.row = row = done
-        if row < last:
-            a0 = g.cum_alloc[row]
-            t0 = cum[row]
-            alloc = a0 + int((g.cum_alloc[row + 1] - a0) * ((pos - t0) / (cum[row + 1] - t0)))
-        else:
+        if pos >= g.end:
+            g.pos = g.end
+            if g.trace_knots:
+                g.knot(now)
+            last = len(g.cum_ns) - 1
+            if row < last:
+                g.finish_rows(p, row, last)
+                g.row = last
             alloc = g.cum_alloc[last]
-        if alloc > g.alloc:
-            n = alloc - g.alloc
+        else:
+            g.pos = pos
+            if g.trace_knots:
+                g.knot(now)
+            cum = g.cum_ns
+            t1 = cum[row + 1]
+            if pos >= t1:
+                done = _near(cum, pos, row + 1) - 1
+                g.finish_rows(p, row, done)
+                g.row = row = done
+                t1 = cum[row + 1]
+            t0 = cum[row]
+            a0 = g.cum_alloc[row]
+            alloc = a0 + int((g.cum_alloc[row + 1] - a0) * ((pos - t0) / (t1 - t0)))
+        n = alloc - g.alloc
+        if n > 0:
             g.alloc = alloc
             self.allocate(p, g, n)
 
@@ -326,7 +331,8 @@ class World:
         if self.generations is not None:
             self.generations.allocated(p, g, n)
             return
-        live = n * g.rates.live_per_byte + p.live_rest
+        rates = g.rates
+        live = n * rates.live_per_byte + p.live_rest
         charged = int(live)
         p.live_rest = live - charged
         pacer = self.pacer
@@ -336,7 +342,7 @@ class World:
             # Only allocation revises the ratio, as in Go: who has just worked is credited at the old one.
             pacer.revise()
             return
-        pacer.heap_scan_bytes += int(n * g.rates.scannable_per_byte)
+        pacer.heap_scan_bytes += int(n * rates.scannable_per_byte)
         if self.sweep.is_active:
             self.sweep.by_allocation(p, charged)
         if pacer.heap_live_bytes >= self.collector.trigger_bytes:
@@ -347,10 +353,8 @@ class World:
         self.commit(p)
         g = p.goroutine
         assert g is not None
-        if g.pos < g.end - 1e-6:  # somebody slowed it down meanwhile
-            self.start_slice(p)
-            return
-        going_on = g.finish_stretch(p)
+        # If not, somebody slowed it down meanwhile.
+        going_on = g.finish_stretch(p) if g.pos >= g.end - 1e-6 else True
         if going_on:
             self.start_slice(p)
         elif going_on is False:

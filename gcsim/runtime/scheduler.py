@@ -150,31 +150,30 @@ class Scheduler:
         if w.is_stopped:
             w.set_state(p, "stw")
             return
-        now = self._env.now
-        if p.timers and p.timers[0][0] <= now:
+        timers = p.timers
+        if timers and timers[0][0] <= self._env.now:
             self._run_timers(p, p)
         if w.is_marking and w.mark.start_worker(p):
             return
         if self.holds_users:
             # It looks for work all the same: what timers ready meanwhile is in its queue, to run when it may.
             for victim in w.ps:
-                if victim.timers and victim.timers[0][0] <= now:
+                if victim.timers and victim.timers[0][0] <= self._env.now:
                     self._run_timers(victim, p)
             self._idle(p)
             return
-        g: Goroutine | None = None
-        if p.schedtick % GLOBAL_QUEUE_TICK == 0 and self.globq:
-            g = self.globq.popleft()
-        if g is None:
-            g = p.runnext
-            if g is not None:
-                p.runnext = None
-            elif p.runq:
-                g = p.runq.popleft()
-            elif self.globq:
-                g = self._take_global(p)
-            else:
-                g = self._steal(p)
+        g: Goroutine | None
+        globq = self.globq
+        if globq and p.schedtick % GLOBAL_QUEUE_TICK == 0:
+            g = globq.popleft()
+        elif p.runnext is not None:
+            g, p.runnext = p.runnext, None
+        elif p.runq:
+            g = p.runq.popleft()
+        elif globq:
+            g = self._take_global(p)
+        else:
+            g = self._steal(p)
         if g is not None:
             if p.is_spinning:
                 self.stop_spinning(p)
@@ -191,10 +190,10 @@ class Scheduler:
         w.probe.sched_latency(now - g.ready_ns)
         p.goroutine = g
         p.schedtick += 1
+        p.switches += 1
         p.began_ns = now + self._switch_ns
         if p.state != "mutator":
             w.set_state(p, "mutator")
-        w.charge(p, "overhead", self._switch_ns)
         w.start_slice(p)
 
     def _take_global(self, p: P) -> Goroutine:

@@ -55,6 +55,7 @@ class P:
         began_ns: start of the running slice (in the future while a switch is paid for).
         alarm: what it does next, and when.  at: do that at this time, unless something else is set before.
         schedtick: goroutines executed; sysmon recognises a new one by it.
+        switches: to goroutines, whose time is still charged to the mutator (see `World.book_switches`).
         fractional_ns: time given to the fractional worker in this cycle.
         debt_ns: time that background goroutines took from it and its mutator has not lost yet.
         cache_empty: its span caches were flushed; the next allocation charges fresh spans.
@@ -63,7 +64,7 @@ class P:
     __slots__ = (
         "acc", "alarm", "at", "began_ns", "cache_empty", "claim", "debt_ns", "fractional_ns", "goroutine", "id", "is_spinning",
         "leaves_at_end", "limiter_event", "live_rest", "runnext", "runq", "schedtick", "seen_ns", "seen_tick",
-        "since_ns", "state", "timers", "worker_began_ns",
+        "since_ns", "state", "switches", "timers", "worker_began_ns",
     )  # fmt: skip
 
     def __init__(self, world: World, number: int) -> None:
@@ -79,6 +80,7 @@ class P:
         self.runnext: Goroutine | None = None
         self.timers: list[tuple[int, int, Goroutine]] = []
         self.schedtick = 0
+        self.switches = 0
         self.seen_tick = -1
         self.seen_ns = 0
         self.is_spinning = False
@@ -136,6 +138,7 @@ class World:
             gogc_percent=-1 if gogc is None else gogc,
             memory_limit_bytes=NO_LIMIT if limit is None else limit,
         )
+        self._switch_ns = int(profile["context_switch_ns"])
         self.procs = procs  # GOMAXPROCS
         self.ps = [P(self, i) for i in range(procs)]
         self.limiter = GCCPULimiter(0, procs, [p.limiter_event for p in self.ps])
@@ -191,8 +194,21 @@ class World:
         p.acc[p.state] -= ns
         p.acc[state] += ns
 
+    def book_switches(self) -> None:
+        """Charge the time of the switches so far, each of which delayed the mutator that it was for.
+
+        Nobody looks at it in between, so it is not done at each switch.
+        """
+        for p in self.ps:
+            ns = p.switches * self._switch_ns
+            p.switches = 0
+            self.watch.moved_ns += ns
+            p.acc["mutator"] -= ns
+            p.acc["overhead"] += ns
+
     def flush_states(self) -> None:
         """Bring every P's time accounts up to now."""
+        self.book_switches()
         now = self.env.now
         for p in self.ps:
             if now > p.since_ns:

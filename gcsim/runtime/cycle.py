@@ -182,6 +182,7 @@ class Collector:
         ratio = pacer.assist_work_per_byte
         w.limiter.start_gc_transition(True, start_ns)
         w.is_marking = self.is_unrecorded = True
+        w.forget_slows()
         w.mark.begin(stages, scan_spans=self.snapshot.scan_spans)
         w.watch.mark_begins(w, kind, self.snapshot, stacks_bytes)
         for g in w.alive:
@@ -223,6 +224,7 @@ class Collector:
         yield env.timeout(self.pause_ns("stw_mark_term_ns"))
         w.limiter.start_gc_transition(False, term_ns)
         w.is_marking = False
+        w.forget_slows()
         w.probe.marked_until(env.now)
         w.cores.spread()
         w.watch.mark_ends(w)

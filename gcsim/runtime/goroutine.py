@@ -32,9 +32,9 @@ IntArray = npt.NDArray[np.int64]
 DEFAULT_FRAMES_BYTES = 600
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rates:
-    """What a goroutine does, on average.
+    """What a goroutine does, on average; told apart by identity.
 
     Attributes:
         live_per_byte, scannable_per_byte: heap live and scannable heap per byte that it allocates.

@@ -123,6 +123,7 @@ class Cores:
         slow = max(1.0, running / self._usable)
         if slow != self.slow:
             self.slow = slow
+            self._world.forget_slows()
             if not self._is_changing:
                 # Not at once: whoever is changing state is in the middle of it.
                 self._is_changing = True

@@ -19,7 +19,7 @@ from gcsim.policy.releases import ReleaseRules
 from gcsim.policy.workers import TriggerKind
 from gcsim.runtime.clock import Alarm, Clock
 from gcsim.runtime.costs import CostModel, Footprint
-from gcsim.runtime.goroutine import Goroutine
+from gcsim.runtime.goroutine import Goroutine, Rates
 from gcsim.runtime.heap import Heap, PoolState
 from gcsim.runtime.records import PState
 from gcsim.spec.models import Spec
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 NO_LIMIT = (1 << 63) - 1
 _NEAR_ROWS = 32
+_SLOWS_KEPT = 64
 STATES: tuple[PState, ...] = (
     "mutator", "assist", "dedicated", "fractional", "idle_worker", "stw", "sweep", "scavenge", "overhead", "idle",
 )  # fmt: skip
@@ -138,6 +139,7 @@ class World:
             gogc_percent=-1 if gogc is None else gogc,
             memory_limit_bytes=NO_LIMIT if limit is None else limit,
         )
+        self._slows: dict[Rates, dict[int, float]] = {}  # `slow_of`, by number of running mutators
         self._switch_ns = int(profile["context_switch_ns"])
         self.procs = procs  # GOMAXPROCS
         self.ps = [P(self, i) for i in range(procs)]
@@ -250,31 +252,48 @@ class World:
             # Its first allocations take whole spans.
             p.cache_empty = False
             self.pacer.heap_live_bytes += self.refill_ahead_bytes
-        is_marking = self.is_marking
-        slow = g.rates.plain_slow
-        if is_marking:
-            slow = g.rates.mark_slow
-        elif self.sweep.is_active:
-            slow += self.sweep.ns_per_byte * g.rates.bytes_per_ns * g.rates.live_per_byte
-        if g.rates.contended_frac:
-            # Costs are those beside mutators on all other Ps; markers and idle Ps leave the caches to whom they are.
-            busy_frac = (self.running_mutators - 1) / (self.procs - 1)
-            slow *= 1.0 - g.rates.contended_frac * (1.0 - busy_frac)
-        memory = self.memory
-        faulting_frac = 1.0 if memory.is_faulting else memory.reused_frac
-        if faulting_frac:
-            slow += memory.fault_ns_per_byte * g.rates.bytes_per_ns * faulting_frac
-        g.slow = slow * self.cores.slow
+        try:
+            g.slow = self._slows[g.rates][self.running_mutators]
+        except KeyError:
+            g.slow = self._work_out_slow(g.rates)
         if g.trace_knots:
             g.knot(p.began_ns)
         if not g.has_entered:
             g.enter()
-        if not is_marking:
+        if not self.is_marking:
             p.at(p.began_ns + math.ceil((g.end - g.pos) * g.slow), self.finish_slice)
         elif g.credit < 0 and self.mark.needs_assists:
             self.mark.assist(p, g)
         else:
             self._plan_slice(p, g)
+
+    def slow_of(self, rates: Rates) -> float:
+        """Wall time per CPU time of a mutator that does so much, beside what else is going on just now."""
+        slow = rates.plain_slow
+        if self.is_marking:
+            slow = rates.mark_slow
+        elif self.sweep.is_active:
+            slow += self.sweep.ns_per_byte * rates.bytes_per_ns * rates.live_per_byte
+        if rates.contended_frac:
+            # Costs are those beside mutators on all other Ps; markers and idle Ps leave the caches to whom they are.
+            busy_frac = (self.running_mutators - 1) / (self.procs - 1)
+            slow *= 1.0 - rates.contended_frac * (1.0 - busy_frac)
+        memory = self.memory
+        faulting_frac = 1.0 if memory.is_faulting else memory.reused_frac
+        if faulting_frac:
+            slow += memory.fault_ns_per_byte * rates.bytes_per_ns * faulting_frac
+        return slow * self.cores.slow
+
+    def _work_out_slow(self, rates: Rates) -> float:
+        """As `slow_of`, and remembered: it changes some hundred times a second, and slices begin by the ten thousand."""
+        if len(self._slows) >= _SLOWS_KEPT:  # each block of requests brings rates of its own
+            self._slows.clear()
+        slow = self._slows.setdefault(rates, {})[self.running_mutators] = self.slow_of(rates)
+        return slow
+
+    def forget_slows(self) -> None:
+        """Something is going on that was not, or no longer: whoever changes what `slow_of` reads says so here."""
+        self._slows.clear()
 
     def _plan_slice(self, p: P, g: Goroutine) -> None:
         """When a slice beside marking ends: with its stretch, or with the goroutine's credit."""

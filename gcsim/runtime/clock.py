@@ -22,6 +22,7 @@ class Clock(simpy.Environment):
     """
 
     now: int = 0
+    _is_running = False
 
     @property
     def _now(self) -> int:
@@ -37,21 +38,31 @@ class Clock(simpy.Environment):
         """Events scheduled so far; reading it counts as one."""
         return next(self._eid)
 
+    def run(self, until: simpy.core.SimTime | simpy.Event | None = None) -> Any:
+        """As SimPy's, but that its loop comes round for its own events alone."""
+        self._is_running = True
+        try:
+            return super().run(until)
+        finally:
+            self._is_running = False
+
     def step(self) -> None:
         """Go on to the next event: an alarm rings, anything else is SimPy's."""
         queue: list[Any] = self._queue
-        if queue:
+        while queue:
             entry = queue[0]
             alarm = entry[3]
-            if alarm.__class__ is Alarm:
-                heappop(queue)
-                if alarm.entry is entry:
-                    self.now = entry[0]
-                    alarm.entry = None
-                    if alarm.of is None:
-                        alarm.action()
-                    else:
-                        alarm.action(alarm.of)
+            if alarm.__class__ is not Alarm:
+                break
+            heappop(queue)
+            if alarm.entry is entry:
+                self.now = entry[0]
+                alarm.entry = None
+                if alarm.of is None:
+                    alarm.action()
+                else:
+                    alarm.action(alarm.of)
+            if not self._is_running:
                 return
         super().step()
 

@@ -409,6 +409,7 @@ class Scheduler:
     def _sysmon_tick(self) -> None:
         w = self._w
         now = self._env.now
+        w.probe.settle()
         self._looks += 1
         if w.limiter.need_update(now):
             w.limiter.update(now)

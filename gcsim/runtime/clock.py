@@ -58,10 +58,11 @@ class Clock(simpy.Environment):
             if alarm.entry is entry:
                 self.now = entry[0]
                 alarm.entry = None
-                if alarm.of is None:
-                    alarm.action()
+                action, of = alarm.action, alarm.of
+                if of is None:
+                    action()
                 else:
-                    alarm.action(alarm.of)
+                    action(of)
             if not self._is_running:
                 return
         super().step()

@@ -132,7 +132,7 @@ class RequestSource:
         for request in self._rest:
             return request
         self._rest = zip(repeat(_Drawn(self.plan, _BLOCK_REQUESTS)), range(_BLOCK_REQUESTS), strict=False)
-        return next(self._rest)
+        return self.take()
 
 
 class RequestGoroutine(Goroutine):
@@ -146,7 +146,7 @@ class RequestGoroutine(Goroutine):
     _index: int
 
     def __init__(self, world: World, source: RequestSource, arrival_ns: int, *, loops: bool = False) -> None:
-        super().__init__(world, source.name)
+        Goroutine.__init__(self, world, source.name)
         self._source = source
         self._loops = loops
         self.rates = source.plan.rates

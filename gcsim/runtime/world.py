@@ -7,10 +7,10 @@ After anything here returned, the world may have changed: read again.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 from gcsim.policy.limiter import GCCPULimiter, LimiterEvent, LimiterEventType
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 NO_LIMIT = (1 << 63) - 1
 _NEAR_ROWS = 32
+_IDLE = LimiterEventType.IDLE  # enumerations are slow to look up
 _SLOWS_KEPT = 64
 STATES: tuple[PState, ...] = (
     "mutator", "assist", "dedicated", "fractional", "idle_worker", "stw", "sweep", "scavenge", "overhead", "idle",
@@ -93,7 +94,7 @@ class P:
         self.live_rest = 0.0
         self.debt_ns = 0
         self.limiter_event = LimiterEvent()
-        self.limiter_event.start(LimiterEventType.IDLE, world.env.now)
+        self.limiter_event.start(_IDLE, world.env.now)
 
 
 def _near(sums: Sequence[float], x: float, lo: int) -> int:
@@ -139,6 +140,9 @@ class World:
             gogc_percent=-1 if gogc is None else gogc,
             memory_limit_bytes=NO_LIMIT if limit is None else limit,
         )
+        # Bound here: to bind a method anew costs as much as calling it.
+        self._slice_ends = self.finish_slice
+        self._credit_ends = self._credit_used_up
         self._slows: dict[Rates, dict[int, float]] = {}  # `slow_of`, by number of running mutators
         self._switch_ns = int(profile["context_switch_ns"])
         self.procs = procs  # GOMAXPROCS
@@ -182,11 +186,11 @@ class World:
             self.running_mutators -= 1
         if old == "idle":
             self.idle_ps -= 1
-            p.limiter_event.stop(LimiterEventType.IDLE, now, self.limiter)
+            p.limiter_event.stop(_IDLE, now, self.limiter)
             self.cores.changed()
         elif state == "idle":
             self.idle_ps += 1
-            p.limiter_event.start(LimiterEventType.IDLE, now)
+            p.limiter_event.start(_IDLE, now)
             self.cores.changed()
 
     def charge(self, p: P, state: PState, ns: int) -> None:
@@ -261,7 +265,7 @@ class World:
         if not g.has_entered:
             g.enter()
         if not self.is_marking:
-            p.at(p.began_ns + math.ceil((g.end - g.pos) * g.slow), self.finish_slice)
+            p.alarm.do(p.began_ns + ceil((g.end - g.pos) * g.slow), self._slice_ends)
         elif g.credit < 0 and self.mark.needs_assists:
             self.mark.assist(p, g)
         else:
@@ -298,7 +302,7 @@ class World:
     def _plan_slice(self, p: P, g: Goroutine) -> None:
         """When a slice beside marking ends: with its stretch, or with the goroutine's credit."""
         end = g.end
-        action = self.finish_slice
+        action = self._slice_ends
         if self.mark.needs_assists:
             g.credit += g.debited  # paid for; from here on it is counted as it is allocated
             g.debited = 0
@@ -306,8 +310,8 @@ class World:
                 at = self._pos_of_alloc(g, g.alloc + g.credit + 1)
                 if at < end:
                     end = at
-                    action = self._credit_used_up
-        p.at(p.began_ns + math.ceil((end - g.pos) * g.slow), action)
+                    action = self._credit_ends
+        p.alarm.do(p.began_ns + ceil((end - g.pos) * g.slow), action)
 
     @staticmethod
     def _pos_of_alloc(g: Goroutine, alloc: int) -> float:

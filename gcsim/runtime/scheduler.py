@@ -37,6 +37,7 @@ class Scheduler:
         self._w = world
         self._env = world.env
         profile = world.profile
+        self._cores = world.spec.machine.cores
         self._switch_ns = int(profile["context_switch_ns"])
         self._wakeup_ns = int(profile["wakeup_ns"])
         self._slow_frac = profile["wakeup_slow_frac"]
@@ -110,9 +111,10 @@ class Scheduler:
         and moves it only when it next balances its queues.
         """
         w = self._w
-        running = sum(p.state not in ("idle", "stw") for p in w.ps)
-        if running + 1 >= w.spec.machine.cores > 1 and self._rng.random() < self._slow_frac:
-            return int(self._slow_ns * math.exp(self._slow_sigma * float(self._rng.standard_normal())))
+        if w.procs - w.idle_ps + 1 >= self._cores > 1:
+            running = w.procs - w.idle_ps - sum([p.state == "stw" for p in w.ps])
+            if running + 1 >= self._cores and self._rng.random() < self._slow_frac:
+                return int(self._slow_ns * math.exp(self._slow_sigma * float(self._rng.standard_normal())))
         return self._wakeup_ns
 
     def stop_spinning(self, p: P) -> None:
@@ -205,10 +207,9 @@ class Scheduler:
 
     def _steal(self, p: P) -> Goroutine | None:
         ps = self._w.ps
-        n = len(ps)
         now = self._env.now
-        for k in range(1, n):
-            victim = ps[(p.id + k) % n]
+        up_next: P | None = None  # whose next goroutine is taken where nobody has more than that
+        for victim in ps[p.id + 1 :] + ps[: p.id]:
             if victim.timers and victim.timers[0][0] <= now:
                 self._run_timers(victim, p)
                 woken, p.runnext = p.runnext, None
@@ -217,12 +218,12 @@ class Scheduler:
                 for _ in range((len(victim.runq) + 1) // 2 - 1):
                     p.runq.append(victim.runq.popleft())
                 return victim.runq.popleft()
-        for k in range(1, n):
-            victim = ps[(p.id + k) % n]
-            if victim.runnext is not None:
-                stolen, victim.runnext = victim.runnext, None
-                return stolen
-        return None
+            if up_next is None and victim.runnext is not None:
+                up_next = victim
+        if up_next is None:
+            return None
+        stolen, up_next.runnext = up_next.runnext, None
+        return stolen
 
     def _idle(self, p: P) -> None:
         if p.is_spinning:
@@ -323,8 +324,7 @@ class Scheduler:
             self.wake_p()
 
     def _next_timer_ns(self) -> int | None:
-        dues = [p.timers[0][0] for p in self._w.ps if p.timers]
-        return min(dues) if dues else None
+        return min([p.timers[0][0] for p in self._w.ps if p.timers], default=None)
 
     def _update_poller(self) -> None:
         """An idle M waits in epoll_wait until the next timer, in the kernel's whole milliseconds."""

@@ -55,8 +55,8 @@ class Clock(simpy.Environment):
             if alarm.__class__ is not Alarm:
                 break
             heappop(queue)
+            self.now = entry[0]
             if alarm.entry is entry:
-                self.now = entry[0]
                 alarm.entry = None
                 action, of = alarm.action, alarm.of
                 if of is None:

@@ -112,6 +112,7 @@ class RequestSource:
     Attributes:
         frames_bytes, stack_bytes: a request's frames, and the stack that holds them.
         kept: pools that a request takes from and gives nothing back to.
+        free: goroutines that have ended.  Go uses them again (runtime/proc.go gfput, gfget), and so does the simulation.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -120,12 +121,18 @@ class RequestSource:
         self.frames_bytes = plan.spec.stack_used_bytes
         self.stack_bytes = stack_size(self.frames_bytes)
         self._rest: Iterator[tuple[_Drawn, int]] = iter(())
+        self.free: list[RequestGoroutine] = []
         puts = [pool for segment in plan.segments for pool in segment.pool_puts]
         self.kept = [pool for segment in plan.segments for pool in segment.pool_gets if pool not in puts]
 
     def redraw(self) -> None:
         """Forget what was drawn ahead (a phase changed something)."""
         self._rest = iter(())
+
+    def start(self, world: World, arrival_ns: int) -> RequestGoroutine:
+        """A goroutine for a request that has arrived."""
+        g = self.free.pop() if self.free else RequestGoroutine(world, self)
+        return g.start(arrival_ns)
 
     def take(self) -> tuple[_Drawn, int]:
         """The next request: the block that it is drawn in, and its index there."""
@@ -145,16 +152,27 @@ class RequestGoroutine(Goroutine):
     _drawn: _Drawn
     _index: int
 
-    def __init__(self, world: World, source: RequestSource, arrival_ns: int, *, loops: bool = False) -> None:
-        Goroutine.__init__(self, world, source.name)
+    def __init__(self, world: World, source: RequestSource, *, loops: bool = False) -> None:
+        super().__init__(world, source.name)
         self._source = source
         self._loops = loops
-        self.rates = source.plan.rates
+
+    def start(self, arrival_ns: int) -> RequestGoroutine:
+        """Begin a life with a request that arrived then."""
+        world = self.world
+        source = self._source
         world.alive[self] = None
+        self.rates = source.plan.rates
+        self.credit = self.debited = 0
+        self.assist_began_ns = -1
         self.frames_bytes = source.frames_bytes
         # The first request of a goroutine pays for its stack.
-        grown = self.stack_bytes < source.stack_bytes
-        self._next_request(arrival_ns, world.stacks.grow(self, source.frames_bytes) if grown else 0.0)
+        growth_ns = 0.0
+        self.stack_bytes = world.stacks.starting_bytes
+        if self.stack_bytes < source.stack_bytes:
+            growth_ns = world.stacks.grow(self, source.frames_bytes)
+        self._next_request(arrival_ns, growth_ns)
+        return self
 
     @property
     def request_class(self) -> str | None:
@@ -206,7 +224,12 @@ class RequestGoroutine(Goroutine):
         self._buried = 0
         part = self._part = self._drawn.parts[segment]
         index = self._index
-        self.begin((0.0, part.ns[index] + growth_ns), (0, part.alloc[index]))
+        # `begin` written out: most stretches of an open loop begin here.
+        self.end = end = part.ns[index] + growth_ns
+        self.cum_ns = (0.0, end)
+        self.cum_alloc = (0, part.alloc[index])
+        self.row = self.alloc = 0
+        self.pos = 0.0
         self.has_entered = not part.has_entry
 
     def enter(self) -> None:
@@ -301,6 +324,7 @@ class RequestGoroutine(Goroutine):
             self._next_request(now, 0.0)
             return True
         del world.alive[self]
+        source.free.append(self)
         probe.load.finished(source.name)
         return False
 
@@ -338,7 +362,7 @@ class Dispatcher(Goroutine):
         admit = world.probe.load.admit
         for arrival_ns in self._due[first:last]:
             if admit(source.plan):
-                world.sched.ready(RequestGoroutine(world, source, arrival_ns), p, next_up=True)
+                world.sched.ready(source.start(world, arrival_ns), p, next_up=True)
 
     def finish_stretch(self, p: P) -> bool | None:
         if self._collect():
@@ -389,7 +413,9 @@ class Arrivals:
             return None
         if not self._gaps_ns:
             is_even = self._kind == "constant"
-            self._gaps = np.ones(_BLOCK_GAPS) if is_even else self._rng.standard_exponential(_BLOCK_GAPS)[::-1]
+            self._gaps = (
+                np.ones(_BLOCK_GAPS) if is_even else self._rng.standard_exponential(_BLOCK_GAPS)[::-1]
+            )
             self._scale_gaps()
         return time_ns + self._gaps_ns.pop()
 
@@ -444,7 +470,7 @@ class Arrivals:
         world = self._world
         for arrival_ns in self.take_due(world.env.now):
             if world.probe.load.admit(self.source.plan):
-                world.sched.inject(RequestGoroutine(world, self.source, arrival_ns))
+                world.sched.inject(self.source.start(world, arrival_ns))
         self._plan()
 
 
@@ -545,7 +571,7 @@ class Load:
                 for number in range(request.workers):
                     if plan.blocks:
                         source = RequestSource(plan)
-                        w.sched.inject(RequestGoroutine(w, source, w.env.now, loops=True))
+                        w.sched.inject(RequestGoroutine(w, source, loops=True).start(w.env.now))
                     else:
                         worker = Worker(w, plan, number)
                         w.alive[worker] = None

@@ -66,6 +66,7 @@ class Goroutine:
         row: rows finished.  pos: CPU ns into the stretch.  end: its last.  alloc: bytes of the stretch allocated.
         slow: wall time per CPU time just now (>= 1: marking elsewhere, write barriers, sweeping).
         rates: what it does, on average.
+        has_rows: whether it wants to know of finished rows; else its stretches are of one, and it hears of their ends.
         frames_bytes, stack_bytes: live frames, and the stack that holds them.
         credit: assist credit in bytes (Go's gcAssistBytes); only meaningful while marking.
         debited: bytes of the object being allocated that credit has been debited with ahead.
@@ -73,7 +74,7 @@ class Goroutine:
 
     __slots__ = (
         "alloc", "assist_began_ns", "assist_debt", "assist_p", "assist_stolen", "assist_work", "credit", "cum_alloc",
-        "cum_ns", "debited", "end", "frames_bytes", "has_entered", "name", "parked_ns", "pos", "rates", "ready_ns",
+        "cum_ns", "debited", "end", "frames_bytes", "has_entered", "has_rows", "name", "parked_ns", "pos", "rates", "ready_ns",
         "row", "slow", "stack_bytes", "trace_knots", "world",
     )  # fmt: skip
 
@@ -102,6 +103,7 @@ class Goroutine:
         self.rates = _ALLOCATES_NOTHING
         self.trace_knots = False
         self.has_entered = True
+        self.has_rows = True
         self.assist_began_ns = -1
 
     @property

@@ -154,6 +154,7 @@ class RequestGoroutine(Goroutine):
 
     def __init__(self, world: World, source: RequestSource, *, loops: bool = False) -> None:
         super().__init__(world, source.name)
+        self.has_rows = False
         self._source = source
         self._loops = loops
 
@@ -348,21 +349,21 @@ class Dispatcher(Goroutine):
 
     def _collect(self) -> bool:
         """Arrivals that are due make the next stretch."""
-        self._due = self._arrivals.take_due(self.world.env.now)
-        n = len(self._due)
+        due = self._due = self._arrivals.take_due(self.world.env.now)
+        n = len(due)
         if n <= 1:
             self.begin(self._one_ns, (0, 0))
         else:
             self.begin(tuple(k * self._start_ns for k in range(n + 1)), (0,) * (n + 1))
-        return bool(self._due)
+        return n > 0
 
     def finish_rows(self, p: P, first: int, last: int) -> None:
         world = self.world
         source = self._source
-        admit = world.probe.load.admit
+        load, sched = world.probe.load, world.sched
         for arrival_ns in self._due[first:last]:
-            if admit(source.plan):
-                world.sched.ready(source.start(world, arrival_ns), p, next_up=True)
+            if load.admit(source.plan):
+                sched.ready(source.start(world, arrival_ns), p, next_up=True)
 
     def finish_stretch(self, p: P) -> bool | None:
         if self._collect():
@@ -432,10 +433,15 @@ class Arrivals:
     def advance(self, now: int) -> None:
         """Let everything arrive that is due."""
         next_ns = self.next_ns
+        if next_ns is None or next_ns > now:
+            return
+        due = self._due
+        before = len(due)
         while next_ns is not None and next_ns <= now:
-            self._due.append(next_ns)
-            self._world.probe.arrived += 1
-            self.next_ns = next_ns = self._after(next_ns)
+            due.append(next_ns)
+            next_ns = self._after(next_ns)
+        self.next_ns = next_ns
+        self._world.probe.arrived += len(due) - before
 
     def take_due(self, now: int) -> list[int]:
         """Arrivals up to now, in order."""

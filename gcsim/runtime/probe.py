@@ -63,8 +63,7 @@ class Probe:
         self._latencies: defaultdict[str, BucketCounts] = defaultdict(BucketCounts)
         self._marks: deque[tuple[int, float]] = deque(maxlen=_MARKS_KEPT)
         self._sched = BucketCounts()
-        # A goroutine ran so many ns after it became runnable.
-        self.sched_latency = self._sched.add
+        world.sched.note_latency = self._sched.add
         self._sites_before: dict[SiteKey, tuple[int, int, float, float]] = {}
         self._window_start_ns = world.env.now
         self._window_alloc = (0, 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,7 @@ class Scheduler:
         self._late_ns = int(profile["netpoll_late_ns"])
         self.globq: deque[Goroutine] = deque()
         self.spinning = 0
+        self.note_latency: Callable[[int], None]  # the probe's: a goroutine ran so many ns after it became runnable
         self.holds_users = False
         self._timer_seq = 0
         self._poller = Alarm(world.env, self._poll)
@@ -189,7 +191,7 @@ class Scheduler:
         """Run the goroutine on the P from now, the switch paid first."""
         w = self._w
         now = self._env.now
-        w.probe.sched_latency(now - g.ready_ns)
+        self.note_latency(now - g.ready_ns)
         p.goroutine = g
         p.schedtick += 1
         p.switches += 1

@@ -333,30 +333,26 @@ class World:
         self.watch.ran_ns += ran
         p.began_ns = now
         pos = g.pos + ran / g.slow
+        at_end = pos >= g.end
+        if at_end:
+            pos = g.end
+        g.pos = pos
+        if g.trace_knots:
+            g.knot(now)
         row = g.row
-        if pos >= g.end:
-            g.pos = g.end
-            if g.trace_knots:
-                g.knot(now)
-            last = len(g.cum_ns) - 1
-            if row < last:
-                g.finish_rows(p, row, last)
-                g.row = last
-            alloc = g.cum_alloc[last]
-        else:
-            g.pos = pos
-            if g.trace_knots:
-                g.knot(now)
+        if g.has_rows:
             cum = g.cum_ns
-            t1 = cum[row + 1]
-            if pos >= t1:
-                done = _near(cum, pos, row + 1) - 1
+            last = len(cum) - 1
+            if row < last and pos >= cum[row + 1]:
+                done = last if at_end else _near(cum, pos, row + 1) - 1
                 g.finish_rows(p, row, done)
                 g.row = row = done
-                t1 = cum[row + 1]
-            t0 = cum[row]
-            a0 = g.cum_alloc[row]
-            alloc = a0 + int((g.cum_alloc[row + 1] - a0) * ((pos - t0) / (t1 - t0)))
+        if at_end:
+            alloc = g.cum_alloc[-1]
+        else:
+            t0, t1 = g.cum_ns[row], g.cum_ns[row + 1]
+            a0, a1 = g.cum_alloc[row], g.cum_alloc[row + 1]
+            alloc = a0 + int((a1 - a0) * ((pos - t0) / (t1 - t0)))
         n = alloc - g.alloc
         if n > 0:
             g.alloc = alloc

@@ -164,13 +164,33 @@ class Goroutine:
         raise NotImplementedError
 
 
-def _from_zero(counts: int | IntArray, n: int) -> IntArray:
-    """Sums up to each of `n` rows, one more than there are rows; a single number is that of every row."""
-    if isinstance(counts, int):
-        return np.arange(n + 1) * counts
-    sums = np.zeros(n + 1, dtype=np.int64)
-    np.cumsum(counts, out=sums[1:])
-    return sums
+class _Sums:
+    """Counts of rows, to be summed over some of them; a single number is that of every row."""
+
+    __slots__ = ("_each", "_up_to")
+
+    def __init__(self, counts: int | IntArray) -> None:
+        self._each: int | None = None
+        if isinstance(counts, int):
+            self._each = counts
+        else:
+            self._up_to = np.zeros(len(counts) + 1, dtype=np.int64)
+            np.cumsum(counts, out=self._up_to[1:])
+
+    def between(self, first: int, last: int) -> int:
+        """The sum over rows `first` .. `last` - 1."""
+        if self._each is not None:
+            return self._each * (last - first)
+        return self._up_to.item(last) - self._up_to.item(first)
+
+    def from_zero(self, n: int) -> IntArray:
+        """Sums up to each of `n` rows, one more than there are rows."""
+        return self._up_to if self._each is None else np.arange(n + 1) * self._each
+
+    def drop(self, rows: int) -> None:
+        """Forget the first rows."""
+        if self._each is None:
+            self._up_to = self._up_to[rows:]
 
 
 class Worker(Goroutine):
@@ -231,15 +251,14 @@ class Worker(Goroutine):
         block = plan.draw(n)
         self._ends_ns = np.zeros(n + 1)
         np.cumsum(block.ns[0], out=self._ends_ns[1:])
-        self._garbage = _from_zero(block.garbage, n)
-        self._objects = _from_zero(block.objects, n)
-        self._effects: list[tuple[Effect, IntArray]] = [
-            (effect, _from_zero(counts, n)) for effect, counts in block.effects
+        self._garbage = _Sums(block.garbage)
+        self._objects = _Sums(block.objects)
+        self._effects: list[tuple[Effect, _Sums]] = [
+            (effect, _Sums(counts)) for effect, counts in block.effects
         ]
         self._shares = block.shares
         self._varying = [
-            (site, _from_zero(sizes, n), _from_zero(made, n), each_ns)
-            for site, sizes, made, each_ns in block.varying
+            (site, _Sums(sizes), _Sums(made), each_ns) for site, sizes, made, each_ns in block.varying
         ]
         temporary = block.deaths.temporary[0]
         self._temporary: list[int] | None = None if temporary is None else temporary.tolist()
@@ -248,7 +267,9 @@ class Worker(Goroutine):
         self.rates = plan.rates
         # Arrays of the standard library: read one by one they give Python's numbers twice as fast as numpy's, and
         # they are made by copying.
-        self.begin(array("d", self._ends_ns.tobytes()), array("q", _from_zero(block.alloc[0], n).tobytes()))
+        self.begin(
+            array("d", self._ends_ns.tobytes()), array("q", _Sums(block.alloc[0]).from_zero(n).tobytes())
+        )
 
     def knot(self, now: int) -> None:
         self._knots_pos.append(self.pos)
@@ -305,11 +326,11 @@ class Worker(Goroutine):
         if self._died_row < last:
             died, self._died = self._died, 0
         heap.in_flight_bytes -= self.cum_alloc[last] - self.cum_alloc[first] - died
-        heap.dead_bytes += self._garbage.item(last) - self._garbage.item(first) - died
-        objects = self._objects.item(last) - self._objects.item(first)
+        heap.dead_bytes += self._garbage.between(first, last) - died
+        objects = self._objects.between(first, last)
         heap.dead_objects += objects
         for effect, counts in self._effects:
-            units = counts.item(last) - counts.item(first)
+            units = counts.between(first, last)
             if units:
                 effect.units += units
                 effect.apply(units, now)
@@ -321,8 +342,8 @@ class Worker(Goroutine):
         self._shares.requests += n
         self._shares.ns += self.cum_ns[last] - self.cum_ns[first]
         for site, sizes, counts, each_ns in self._varying:
-            made = counts.item(last) - counts.item(first)
-            site.add(sizes.item(last) - sizes.item(first), made, made * each_ns)
+            made = counts.between(first, last)
+            site.add(sizes.between(first, last), made, made * each_ns)
             self._shares.ns -= made * each_ns
         world.probe.completed += n
         world.probe.arrived += n  # each makes way for the next
@@ -371,10 +392,13 @@ class Worker(Goroutine):
         self._ends_ns = self._ends_ns[rows:] - base_ns
         self.cum_ns = array("d", self._ends_ns[: len(self.cum_ns) - rows].tobytes())
         self.cum_alloc = array("q", (np.asarray(self.cum_alloc)[rows:] - base_alloc).tobytes())
-        self._garbage = self._garbage[rows:]
-        self._objects = self._objects[rows:]
-        self._effects = [(effect, counts[rows:]) for effect, counts in self._effects]
-        self._varying = [(site, sizes[rows:], n[rows:], each_ns) for site, sizes, n, each_ns in self._varying]
+        self._garbage.drop(rows)
+        self._objects.drop(rows)
+        for _, counts in self._effects:
+            counts.drop(rows)
+        for _, sizes, made, _ in self._varying:
+            sizes.drop(rows)
+            made.drop(rows)
         self.pos -= base_ns
         self.end -= base_ns
         self.alloc -= base_alloc

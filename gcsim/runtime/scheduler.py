@@ -49,7 +49,9 @@ class Scheduler:
         self._late_ns = int(profile["netpoll_late_ns"])
         self.globq: deque[Goroutine] = deque()
         self.spinning = 0
-        self.note_latency: Callable[[int], None]  # the probe's: a goroutine ran so many ns after it became runnable
+        self.note_latency: Callable[
+            [int], None
+        ]  # the probe's: a goroutine ran so many ns after it became runnable
         self.holds_users = False
         self._timer_seq = 0
         self._poller = Alarm(world.env, self._poll)

@@ -182,6 +182,7 @@ class Collector:
         ratio = pacer.assist_work_per_byte
         w.limiter.start_gc_transition(True, start_ns)
         w.is_marking = self.is_unrecorded = True
+        w.forget_slows()
         w.mark.begin(stages, scan_spans=self.snapshot.scan_spans)
         w.watch.mark_begins(w, kind, self.snapshot, stacks_bytes)
         for g in w.alive:
@@ -223,6 +224,7 @@ class Collector:
         yield env.timeout(self.pause_ns("stw_mark_term_ns"))
         w.limiter.start_gc_transition(False, term_ns)
         w.is_marking = False
+        w.forget_slows()
         w.probe.marked_until(env.now)
         w.cores.spread()
         w.watch.mark_ends(w)
@@ -391,7 +393,7 @@ class Collector:
             if other is by or other.state in ("idle", "stw"):
                 continue
             g = other.goroutine
-            callless = g.callless_frac if g is not None else 0.0
+            callless = g.rates.callless_frac if g is not None else 0.0
             if float(self._rng.random()) >= at_once * (1.0 - callless):
                 stopping = max(stopping, p[constant] * math.exp(sigma * float(self._rng.standard_normal())))
             else:

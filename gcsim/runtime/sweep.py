@@ -79,6 +79,7 @@ class Sweep:
             self._pages_per_byte = 0.0  # who fills the nursery takes no spans
         self.ns_per_byte = self._pages_per_byte * self._page_ns
         self.is_active = True
+        w.forget_slows()
         if concurrent:
             self.background.wake()
             self._plan()
@@ -116,6 +117,7 @@ class Sweep:
 
     def _done(self) -> None:
         self.is_active = False
+        self._w.forget_slows()
         self._watch.clear()
         self._w.heap.sweep_all()
         self._w.memory.update()

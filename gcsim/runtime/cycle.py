@@ -250,7 +250,8 @@ class Collector:
         self.trigger_bytes = pacer.trigger()[0]
         garbage_bytes = max(0, in_use - self.snapshot.reachable_bytes)
         spans = self.snapshot.spans + garbage_bytes * w.probe.load.spans_per_byte
-        w.sweep.begin(in_use, spans, self.trigger_bytes, concurrent=not sweeps_stopped)
+        full = w.probe.load.full_spans(w.heap.allocated_bytes - self.mark_start_bytes)
+        w.sweep.begin(in_use, spans, self.trigger_bytes, full, concurrent=not sweeps_stopped)
         if sweeps_stopped:
             yield env.timeout(w.sweep.finish())
         w.memory.update()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gcsim.policy.constants import PAGE_BYTES
+from gcsim.policy.size_classes import SIZE_CLASS_BYTES, SIZE_CLASS_PAGES
 from gcsim.runtime.build import Builder
 from gcsim.runtime.clock import Alarm
 from gcsim.runtime.costs import Footprint, SpanClass
@@ -24,6 +25,7 @@ from gcsim.runtime.program import Block, IntArray, Plan, SegmentPlan, Unlock
 from gcsim.runtime.randomness import FloatArray, stream
 from gcsim.runtime.sites import Site
 from gcsim.runtime.stacks import stack_size
+from gcsim.runtime.sweep import FullSpans
 from gcsim.spec.models import BlockStep, DropStep, GCStep, LockStep, Phase, SyscallStep
 
 if TYPE_CHECKING:
@@ -504,6 +506,31 @@ class Load:
             for span_class, n in plan.garbage_classes.items():
                 shares[span_class] = shares.get(span_class, 0.0) + n / total
         return shares
+
+    def full_spans(self, marked_bytes: int) -> list[FullSpans]:
+        """Spans that hold live objects only, of the classes that requests allocate in.
+
+        Those filled while marking, those of sets built in order, and those of leaks.
+
+        Args:
+            marked_bytes: allocated while marking.
+        """
+        total = sum(plan.large_garbage_bytes + sum(plan.flow.values()) for plan in self.plans)
+        flow: dict[SpanClass, float] = {}
+        for plan in self.plans:
+            for span_class, n in plan.flow.items():
+                flow[span_class] = flow.get(span_class, 0.0) + n / total
+        found = []
+        for span_class, share in flow.items():
+            size_class, _, span_objects = span_class
+            objects = share * marked_bytes / SIZE_CLASS_BYTES[size_class]
+            for retained in self._w.heap.retained.values():
+                in_order = max(0.0, retained.entries - retained.halved - retained.scattered)
+                objects += in_order * retained.span_classes.get(span_class, 0)
+            objects += sum(plan.leaked_objects(span_class) for plan in self.plans)
+            per_byte = share / (span_objects * SIZE_CLASS_BYTES[size_class])
+            found.append(FullSpans(objects / span_objects, SIZE_CLASS_PAGES[size_class], per_byte))
+        return found
 
     @property
     def spans_per_byte(self) -> float:

@@ -239,6 +239,7 @@ class Plan:
         requests = 1 << 16
         mixed = self.mixed = self._footprint_of(requests)
         self.garbage_frac = 1.0 - self._kept_bytes(requests) / mixed.bytes if mixed.bytes else 0.0
+        self.flow = self._flow()
         self.spans_per_byte = mixed.spans / mixed.bytes if mixed.bytes else 1 / PAGE_BYTES
         p = self.costs.profile
         self._mark_extra_ns = (p["alloc_black_ns"] + p["write_barrier_new_ns"]) * mixed.objects / requests
@@ -413,7 +414,9 @@ class Plan:
                     segments.append(SegmentPlan())
                 case LeakStep():
                     unit = self.costs.object(step.size, step.pointer_words)
-                    leak = Leak(self.heap, unit, step.slot_bytes, self.costs, self._site(index, "growslice"))
+                    span_class = self.costs.span_class(step.size, step.pointer_words)
+                    growth = self._site(index, "growslice")
+                    leak = Leak(self.heap, unit, span_class, step.slot_bytes, self.costs, growth)
                     self._add_effect(s, 1.0, leak, unit.alloc_ns, site)
                     s.barriers += 1
                 case PoolGetStep():
@@ -486,6 +489,25 @@ class Plan:
             for per_request, effect, _ in s.effects:
                 total = total + effect.unit.times(per_request * requests)
         return total
+
+    def _flow(self) -> dict[SpanClass, float]:
+        """Bytes per request by the spans they are allocated in, large objects left out."""
+        flow = dict(self.garbage_classes)
+        for s in self.segments:
+            for count, effect, _ in s.effects:
+                for span_class, objects in effect.span_classes.items():
+                    size = objects * SIZE_CLASS_BYTES[span_class[0]]
+                    flow[span_class] = flow.get(span_class, 0.0) + count * size
+        return flow
+
+    def leaked_objects(self, span_class: SpanClass) -> int:
+        """Objects in such spans that requests of the class have leaked so far."""
+        return sum(
+            effect.length * effect.span_classes.get(span_class, 0)
+            for s in self.segments
+            for _, effect, _ in s.effects
+            if isinstance(effect, Leak)
+        )
 
     def _kept_bytes(self, requests: int) -> float:
         """What so many requests allocate that does not die with them."""

@@ -61,12 +61,13 @@ class P:
         fractional_ns: time given to the fractional worker in this cycle.
         debt_ns: time that background goroutines took from it and its mutator has not lost yet.
         cache_empty: its span caches were flushed; the next allocation charges fresh spans.
+        to_full_spans_bytes: what it allocates until it meets spans that have nothing free (see `Sweep`).
     """
 
     __slots__ = (
         "acc", "alarm", "at", "began_ns", "cache_empty", "claim", "debt_ns", "fractional_ns", "goroutine", "id", "is_spinning",
         "leaves_at_end", "limiter_event", "live_rest", "runnext", "runq", "schedtick", "seen_ns", "seen_tick",
-        "since_ns", "state", "switches", "timers", "worker_began_ns",
+        "since_ns", "state", "switches", "timers", "to_full_spans_bytes", "worker_began_ns",
     )  # fmt: skip
 
     def __init__(self, world: World, number: int) -> None:
@@ -91,6 +92,7 @@ class P:
         self.leaves_at_end = False
         self.claim: tuple[Stage, float, float] | None = None
         self.cache_empty = True
+        self.to_full_spans_bytes = 0.0
         self.live_rest = 0.0
         self.debt_ns = 0
         self.limiter_event = LimiterEvent()
@@ -143,6 +145,7 @@ class World:
         # Bound here: to bind a method anew costs as much as calling it.
         self._slice_ends = self.finish_slice
         self._credit_ends = self._credit_used_up
+        self._full_spans_met = self._meet_full_spans
         self._slows: dict[Rates, dict[int, float]] = {}  # `slow_of`, by number of running mutators
         self._switch_ns = int(profile["context_switch_ns"])
         self.procs = procs  # GOMAXPROCS
@@ -265,7 +268,11 @@ class World:
         if not g.has_entered:
             g.enter()
         if not self.is_marking:
-            p.alarm.do(p.began_ns + ceil((g.end - g.pos) * g.slow), self._slice_ends)
+            end, action = g.end, self._slice_ends
+            if self.sweep.full_spans_every_bytes and g.cum_alloc[-1] - g.alloc > p.to_full_spans_bytes:
+                end = self._pos_of_alloc(g, g.alloc + int(p.to_full_spans_bytes) + 1)
+                action = self._full_spans_met
+            p.alarm.do(p.began_ns + ceil((end - g.pos) * g.slow), action)
         elif g.credit < 0 and self.mark.needs_assists:
             self.mark.assist(p, g)
         else:
@@ -379,6 +386,7 @@ class World:
             return
         pacer.heap_scan_bytes += int(n * rates.scannable_per_byte)
         if self.sweep.is_active:
+            p.to_full_spans_bytes -= n
             self.sweep.by_allocation(p, charged)
         if pacer.heap_live_bytes >= self.collector.trigger_bytes:
             self.collector.request(p, TriggerKind.HEAP)
@@ -395,6 +403,14 @@ class World:
         elif going_on is False:
             p.goroutine = None
             self.sched.schedule(p)
+
+    def _meet_full_spans(self, p: P) -> None:
+        self.commit(p)
+        if not self.is_marking and self.sweep.full_spans_every_bytes and p.to_full_spans_bytes <= 1.0:
+            self.set_state(p, "sweep")
+            p.at(self.env.now + self.sweep.meet_full_spans(p), self.start_slice)
+        else:
+            self.start_slice(p)
 
     def _credit_used_up(self, p: P) -> None:
         self.commit(p)

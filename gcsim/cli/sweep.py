@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
 import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -22,7 +25,7 @@ from gcsim.cli.output import format_value, stderr_console, stdout_console
 from gcsim.cli.remote import connect, optional_server_options
 from gcsim.datasets.metrics import METRIC_BY_NAME
 from gcsim.datasets.stopping import parse_stop_rule
-from gcsim.datasets.sweep import SweepResult, points_table
+from gcsim.datasets.sweep import ROWS_AT_ONCE, SweepPoint, SweepResult, points_parts, points_schema
 from gcsim.datasets.thresholds import evaluate_thresholds
 from gcsim.errors import DatasetError
 from gcsim.spec.load import load_spec
@@ -261,10 +264,12 @@ def executor_on(dask: str | None, jobs: int | None) -> Callable[[Path], Executor
 def _check_thresholds(result: SweepResult) -> int:
     """Say which points miss a threshold of the spec; how many do."""
     missed = 0
-    for point in result.points:
-        if point.summary is None:
+    thresholds = result.spec["thresholds"]
+    for point in result.points if thresholds else ():
+        summary = point.summary
+        if summary is None:
             continue
-        outcomes = evaluate_thresholds(result.spec["thresholds"], point.summary)
+        outcomes = evaluate_thresholds(thresholds, summary)
         failed = [outcome for outcome in outcomes if not outcome.met]
         missed += bool(failed)
         for outcome in failed:
@@ -277,34 +282,56 @@ def _check_thresholds(result: SweepResult) -> int:
 
 
 def _print(result: SweepResult, output: str) -> None:
-    if output != "table":
-        frame = points_table(result).to_pandas()
-        form = (
-            frame.to_csv(index=False) if output == "csv" else frame.to_json(orient="records", indent=2) + "\n"
-        )
-        click.echo(form, nl=False)
+    """The points, some hundred at a time: tables of ten thousand rows are large before they are printed."""
+    if output == "table":
+        for first in range(0, len(result.points), ROWS_AT_ONCE):
+            _print_points(result, result.points[first : first + ROWS_AT_ONCE])
         return
+    names = points_schema(result).names
+    if output == "csv":
+        click.echo(_csv_lines([names]), nl=False)
+    begun = False
+    for part in points_parts(result):
+        rows = part.to_pylist()
+        if output == "csv":
+            click.echo(_csv_lines([row[name] for name in names] for row in rows), nl=False)
+        else:
+            text = json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False)
+            click.echo((",\n" if begun else "[\n") + text.removeprefix("[\n").removesuffix("\n]"), nl=False)
+        begun = True
+    if output == "json":
+        click.echo("\n]" if begun else "[]")
+
+
+def _csv_lines(rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _print_points(result: SweepResult, points: Sequence[SweepPoint]) -> None:
     table = Table(box=None, pad_edge=False)
     for name in result.knobs:
         table.add_column(name, justify="right", no_wrap=True)
     stops = result.description.until is not None
     for name in (*_SHOWN, *(["runs"] if stops else [])):
         table.add_column(name, justify="right")
-    for point in result.points:
+    for point in points:
         knobs = [format_knob(name, value) for name, value in point.knobs.items()]
-        if point.summary is None:
+        summary = point.summary
+        if summary is None:
             error = point.failures[0]
             table.add_row(*knobs, f"failed: {error.error}: {error.message}", style="red")
             continue
         cells = []
         for name in _SHOWN:
-            metric, mean = METRIC_BY_NAME[name], point.summary[name]
-            low = point.summary[f"{name}_ci95_low"]
+            metric, mean = METRIC_BY_NAME[name], summary[name]
+            low = summary[f"{name}_ci95_low"]
             spread = f" ±{100 * (mean - low) / mean:.0f}%" if low is not None and mean else ""
             cells.append(format_value(metric, mean) + spread)
         if stops:
             wide = "" if result.is_narrow(point) else " (too few)"
-            cells.append(f"{len(point.runs)}{wide}")
+            cells.append(f"{len(point.run_ids)}{wide}")
         table.add_row(*knobs, *cells)
     stdout_console().print(table)
 

@@ -129,13 +129,18 @@ def sweep_data(sweep: Sweep) -> dict[str, Any]:
 def describe_sweep(sweep: Sweep) -> str:
     """One line: name, state, how many of its runs are done."""
     data, counts = sweep_data(sweep), sweep.counts
-    parts = [data["name"], data["state"], f"{counts.succeeded} of {counts.total} runs succeeded"]
+    parts = [
+        data["name"],
+        data["state"],
+        f"{counts.succeeded} of {counts.total - counts.skipped} runs succeeded",
+    ]
     parts += [
         f"{count} {word}"
         for count, word in (
             (counts.failed, "failed"),
             (counts.cancelled, "cancelled"),
             (counts.running, "running"),
+            (counts.skipped, "not needed"),
         )
         if count
     ]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -33,7 +33,11 @@ from gcsim.spec.overrides import apply_overrides
 from gcsim.sweep.axes import parse_axes, read_points_csv
 from gcsim.sweep.execute import SweepInterrupted, SweepProgress, cpus, run_sweep
 from gcsim.sweep.executor import Executor
-from gcsim.sweep.plan import Layout, format_knob, plan_sweep
+from gcsim.sweep.plan import Layout, SweepPlan, format_knob, plan_sweep
+
+if TYPE_CHECKING:
+    from gcsim.client import Client
+    from gcsim.client.sync import SubmittedSweep
 
 _MOST_REPLICATIONS = 10_000
 _SHOWN = ("num_gc", "memory_peak_bytes", "gc_cpu_frac", "throughput_rps", "latency_ns_p50", "latency_ns_p99")
@@ -170,7 +174,7 @@ def command(
     if access["server"] is None and (detach or labels):
         raise click.UsageError("--detach and --label go with --server")
     if access["server"] is not None:
-        for option, value in (("--jobs", jobs), ("--dask", dask), ("--until-ci", until or None)):
+        for option, value in (("--jobs", jobs), ("--dask", dask)):
             if value is not None:
                 raise click.UsageError(
                     f"{option} and --server exclude each other: the server has its own workers"
@@ -184,6 +188,7 @@ def command(
     base, parsed = apply_overrides(load_spec(spec), overrides), parse_axes(axes)
     layout: Layout = "latin-hypercube" if samples is not None else "zip" if zipped else "grid"
     rows = [] if points_csv is None else read_points_csv(points_csv)
+    rule = parse_stop_rule(until, least=least, most=most) if until else None
     plan = plan_sweep(
         base,
         parsed,
@@ -192,7 +197,7 @@ def command(
         samples=samples,
         replications=runs_per_point,
         seed=seed,
-        until=parse_stop_rule(until, least=least, most=most) if until else None,
+        until=rule,
     )
     directory = out or Path("sweeps") / plan.sweep_id
     stop = threading.Event()
@@ -214,7 +219,7 @@ def command(
                 # Before the server has begun what could not be kept.
                 raise DatasetError(f"{directory} is not empty; go on with --resume, or take another --out")
             with connect(**access) as client:
-                sweep = client.submit_sweep(
+                sweep = (begun_sweep(client, directory, plan) if resume else None) or client.submit_sweep(
                     base,
                     parsed,
                     layout=layout,
@@ -222,6 +227,7 @@ def command(
                     samples=samples,
                     replications=runs_per_point,
                     seed=seed,
+                    until=rule,
                     labels=dict(label.partition("=")[::2] for label in labels),
                 )
                 submitted = f"sweeps/{sweep.id}"
@@ -249,6 +255,38 @@ def command(
         ctx.exit(exit_codes.PARTIAL)
     if missed:
         ctx.exit(exit_codes.THRESHOLD_FAILED)
+
+
+def begun_sweep(client: Client, directory: Path, plan: SweepPlan) -> SubmittedSweep | None:
+    """The sweep of a server that a directory is made of; None: there is none, or it has ended without all results.
+
+    Raises:
+        DatasetError: the server does not know it, or it is of another plan.
+    """
+    from gcsim.client.errors import ServiceError
+    from gcsim.client.sweeps import ORIGIN_NAME, read_origin
+
+    origin = read_origin(directory)
+    if origin is None:
+        return None
+    try:
+        sweep = client.sweep(origin.sweep)
+    except ServiceError as error:
+        if error.code != "NOT_FOUND":
+            raise
+        raise DatasetError(
+            f"{directory} is made of {origin.sweep} on {origin.server}, which this server does not know (any more); remove "
+            f"{directory / ORIGIN_NAME} to submit the sweep anew, which keeps the results that are here"
+        ) from error
+    if sweep.message.plan_id != plan.sweep_id:
+        raise DatasetError(
+            f"{directory} is made of {origin.sweep}, whose plan {sweep.message.plan_id} is not this one ({plan.sweep_id}); "
+            "give the same spec, axes, seed and replications, or take another --out"
+        )
+    if sweep.state in ("PARTIAL", "CANCELLED"):
+        click.echo(f"{origin.sweep} ended {sweep.state}; what has no result is submitted again", err=True)
+        return None
+    return sweep
 
 
 def executor_on(dask: str | None, jobs: int | None) -> Callable[[Path], Executor] | None:

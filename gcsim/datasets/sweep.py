@@ -5,6 +5,7 @@
     failed/<run_id>.json each run that cannot be done, with its error
     runs.parquet         when all is done: a row per run, those that failed too
     points.parquet       when all is done: a row per point, means and intervals over its replications
+    server.json          of which sweep on a server it is made, where it is
 
 A run that is in neither is pending.  A sweep that stops a point's replications early (`gcsim.datasets.stopping`) plans the
 most that it may take; which of them count follows from the runs that are there.  Knobs are added to the tables as real columns when they are read or exported, so
@@ -24,6 +25,7 @@ from typing import Any, Self, TypeVar, overload
 
 import pyarrow as pa
 
+from gcsim.datasets.columns import table_of
 from gcsim.datasets.manifest import FORMAT
 from gcsim.datasets.metrics import METRIC_BY_NAME, METRICS
 from gcsim.datasets.parts import write_parts
@@ -41,6 +43,9 @@ RECOMMENDATION_NAME = "recommendation.json"
 """What a search over settings came to, where the sweep is one (`gcsim.optimize`)."""
 ROWS_AT_ONCE = 256
 """Rows of runs and points that are Python objects at the same time; a row of a point has some 270 columns."""
+
+ROWS_PER_GROUP = 4096
+"""Of runs.parquet and points.parquet, whose rows are wide."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -429,7 +434,7 @@ class RunsTable(Table):
         """The rows, some hundred at a time."""
         schema = self.schema
         for planned in _batched(self._planned):
-            part = pa.Table.from_pylist([self._row(*run) for run in planned], schema=schema)
+            part = table_of([self._row(*run) for run in planned], schema)
             yield part if columns is None else part.select(columns)
 
     def _row(self, point: PlannedPoint, replication: int, run_id: str) -> dict[str, Any]:
@@ -495,7 +500,7 @@ def points_parts(sweep: SweepResult) -> Iterator[pa.Table]:
     """The rows of all points in order, some hundred at a time."""
     schema = points_schema(sweep)
     for points in _batched(sweep.points):
-        yield pa.Table.from_pylist([points_row(sweep, point) for point in points], schema=schema)
+        yield table_of([points_row(sweep, point) for point in points], schema)
 
 
 def points_table(sweep: SweepResult) -> pa.Table:
@@ -529,7 +534,7 @@ def write_sweep_tables(sweep: SweepResult, directory: Path) -> None:
     ):
         part = directory / f".{name}.parquet.partial"
         try:
-            write_parts(part, schema, parts)
+            write_parts(part, schema, parts, rows_per_group=ROWS_PER_GROUP)
             part.replace(directory / f"{name}.parquet")
         except OSError as err:
             raise DatasetError(f"{directory}: table {name} cannot be written ({err})") from err

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 from gcsim.api import convert
 from gcsim.api.v1 import simulation_service_pb2 as api
 from gcsim.api.v1 import sweep_pb2
+from gcsim.datasets.metrics import METRIC_BY_NAME
+from gcsim.datasets.stopping import StopRule, metric_remedy
 from gcsim.errors import Problem, SpecError
 from gcsim.service.core import Core
 from gcsim.service.limits import MAX_PLAN_BYTES, SweepWork
@@ -44,6 +47,7 @@ from gcsim.sweep.states import NewSweep, RunState, StoredSweep, SweepMember, Swe
 from gcsim.version import ENGINE_VERSION
 
 MAX_AXES = 64
+MAX_WIDTHS = 64
 MAX_PATH = 300
 MAX_VALUE = 10_000
 PAGE_BYTES = 1 << 20
@@ -103,6 +107,7 @@ class Sweeps:
         axes = list(_axes(request, problems))
         rows = list(_rows(request, problems))
         layout = _layout(request, problems)
+        until = _stop_rule(request, problems)
         for name, low in (("replications", 1), ("seed", 0)):
             if request.HasField(name) and getattr(request, name) < low:
                 value = str(getattr(request, name))
@@ -148,6 +153,7 @@ class Sweeps:
                 max_runs=options.max_sweep_runs,
                 find_profile=lambda name, release: _profile(name, release, profile),
                 examine=examine,
+                until=until,
             )
         except SpecError as error:
             raise SpecError([*problems, *error.problems], source="request") from error
@@ -337,6 +343,36 @@ def _layout(request: api.SubmitSweepRequest, problems: list[Problem]) -> Layout:
     return _LAYOUTS[request.layout]
 
 
+def _stop_rule(request: api.SubmitSweepRequest, problems: list[Problem]) -> StopRule | None:
+    """When replications are to stop early; what is wrong with that is added to the problems."""
+    if not request.HasField("until"):
+        return None
+    least, most = request.until.least_replications, request.replications
+    found = []
+    if not 2 <= least < most:
+        message = f"is not from 2 to below replications, which is {most}"
+        remedy = "let replications be the most, such as 3 and replications 20"
+        found.append(Problem("until.least_replications", None, str(least), message, remedy))
+    if not 1 <= len(request.until.widths) <= MAX_WIDTHS:
+        message, remedy = "is no number of widths", f"write 1 to {MAX_WIDTHS}"
+        found.append(Problem("until.widths", None, str(len(request.until.widths)), message, remedy))
+    widths: dict[str, float] = {}
+    for number, width in enumerate(request.until.widths[:MAX_WIDTHS]):
+        at, name = f"until.widths[{number}]", width.metric[:80]
+        if name not in METRIC_BY_NAME:
+            found.append(Problem(f"{at}.metric", None, repr(name), "is no metric", metric_remedy(name)))
+        elif name in widths:
+            found.append(Problem(f"{at}.metric", None, repr(name), "is there twice", "keep one of them"))
+        if not 0 < width.half_width_frac < math.inf:
+            remedy = "write a fraction of the mean such as 0.02"
+            found.append(
+                Problem(f"{at}.half_width_frac", None, f"{width.half_width_frac:g}", "is no width", remedy)
+            )
+        widths[name] = width.half_width_frac
+    problems += found
+    return None if found else StopRule(least=least, most=most, widths=widths)
+
+
 def _size_problems(
     request: api.SubmitSweepRequest, axes: Sequence[Axis], rows: Sequence[dict[str, str]], count: int
 ) -> list[Problem]:
@@ -383,14 +419,16 @@ def sweep_message(sweep: StoredSweep, *, with_spec: bool = True) -> sweep_pb2.Sw
         state=f"SWEEP_STATE_{sweep.state}",
         counts=sweep_pb2.SweepCounts(
             total=sweep.total,
-            pending=sweep.total - sweep.fed,
+            pending=sweep.pending,
             queued=counts[RunState.QUEUED],
             running=counts[RunState.RUNNING],
             cancelling=counts[RunState.CANCELLING],
             succeeded=counts[RunState.SUCCEEDED],
             failed=counts[RunState.FAILED],
             cancelled=counts[RunState.CANCELLED],
+            skipped=sweep.skipped,
         ),
+        until=_rule_message(sweep.until),
         points=sweep.points,
         replications=sweep.replications,
         seed=sweep.seed,
@@ -419,6 +457,7 @@ def member_message(member: SweepMember) -> sweep_pb2.SweepRun:
         replication=member.replication,
         dataset=f"datasets/{point.run_ids[member.replication]}",
         run="" if member.run_id is None else f"runs/{member.run_id}",
+        skipped=member.skipped,
     )
     for override in point.overrides:
         path, _, value = override.partition("=")
@@ -446,7 +485,17 @@ def _planned_message(plan: SweepPlan) -> sweep_pb2.Sweep:
         layout=_layout_name(plan.layout),
         columns=[sweep_pb2.KnobColumn(column=name, path=path) for name, path in plan.columns.items()],
         engine_version=ENGINE_VERSION,
+        until=_rule_message(plan.until),
     )
+
+
+def _rule_message(rule: StopRule | None) -> sweep_pb2.StopRule | None:
+    if rule is None:
+        return None
+    widths = [
+        sweep_pb2.IntervalWidth(metric=metric, half_width_frac=width) for metric, width in rule.widths.items()
+    ]
+    return sweep_pb2.StopRule(least_replications=rule.least, widths=widths)
 
 
 def _layout_name(layout: str) -> str:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import qmc
 
 from gcsim.datasets.run import replication_seed
 from gcsim.datasets.schema import Knob
@@ -224,6 +223,9 @@ def _combinations(
     if layout == "zip":
         return list(zip(*values, strict=True))
     assert samples is not None
+    # Here, not above: it takes 58 MiB.
+    from scipy.stats import qmc
+
     places = qmc.LatinHypercube(len(axes), rng=np.random.default_rng(seed)).random(samples)
     scales = [_scale(spec, axis) for axis in axes]
     return [tuple(scale(float(place)) for scale, place in zip(scales, row, strict=True)) for row in places]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -27,10 +27,10 @@ from gcsim.datasets.metrics import METRIC_BY_NAME
 from gcsim.datasets.stopping import parse_stop_rule
 from gcsim.datasets.sweep import ROWS_AT_ONCE, SweepPoint, SweepResult, points_parts, points_schema
 from gcsim.datasets.thresholds import evaluate_thresholds
-from gcsim.errors import DatasetError
+from gcsim.errors import DatasetError, Problem, SpecError
 from gcsim.spec.load import load_spec
 from gcsim.spec.overrides import apply_overrides
-from gcsim.sweep.axes import parse_axes, read_points_csv
+from gcsim.sweep.axes import read_axes, read_points_csv
 from gcsim.sweep.execute import SweepInterrupted, SweepProgress, cpus, run_sweep
 from gcsim.sweep.executor import Executor
 from gcsim.sweep.plan import Layout, SweepPlan, format_knob, plan_sweep
@@ -38,6 +38,8 @@ from gcsim.sweep.plan import Layout, SweepPlan, format_knob, plan_sweep
 if TYPE_CHECKING:
     from gcsim.client import Client
     from gcsim.client.sync import SubmittedSweep
+
+T = TypeVar("T")
 
 _MOST_REPLICATIONS = 10_000
 _SHOWN = ("num_gc", "memory_peak_bytes", "gc_cpu_frac", "throughput_rps", "latency_ns_p50", "latency_ns_p99")
@@ -185,20 +187,40 @@ def command(
         raise click.UsageError("--replications FIRST..LAST needs --until-ci METRIC<N% to say when to stop")
     least, most = replications or (1, 1)
     runs_per_point = None if replications is None else most
-    base, parsed = apply_overrides(load_spec(spec), overrides), parse_axes(axes)
     layout: Layout = "latin-hypercube" if samples is not None else "zip" if zipped else "grid"
-    rows = [] if points_csv is None else read_points_csv(points_csv)
-    rule = parse_stop_rule(until, least=least, most=most) if until else None
-    plan = plan_sweep(
-        base,
-        parsed,
-        layout=layout,
-        rows=rows,
-        samples=samples,
-        replications=runs_per_point,
-        seed=seed,
-        until=rule,
-    )
+    problems: list[Problem] = []
+
+    def gather(make: Callable[[], T]) -> T | None:
+        """What it makes, or None, and its problems among the others: all are said at once."""
+        try:
+            return make()
+        except SpecError as error:
+            problems.extend(error.problems)
+            return None
+
+    loaded = gather(lambda: load_spec(spec))
+    base = None if loaded is None else gather(lambda: apply_overrides(loaded, overrides))
+    parsed, wrong = read_axes(axes)
+    problems += wrong
+    rows = (None if points_csv is None else gather(lambda: read_points_csv(points_csv))) or []
+    rule = gather(lambda: parse_stop_rule(until, least=least, most=most)) if until else None
+    plan = None
+    sound = base or loaded
+    if sound is not None and (parsed or rows or not problems):
+        plan = gather(
+            lambda: plan_sweep(
+                sound,
+                parsed,
+                layout=layout,
+                rows=rows,
+                samples=samples,
+                replications=runs_per_point,
+                seed=seed,
+                until=rule,
+            )
+        )
+    if problems or plan is None or base is None:
+        raise SpecError(dict.fromkeys(problems), source=str(spec))
     directory = out or Path("sweeps") / plan.sweep_id
     stop = threading.Event()
     submitted = ""

@@ -39,7 +39,7 @@ from gcsim.service.status import DrainingError, RequestError
 from gcsim.spec.check import is_profile_path
 from gcsim.spec.load import spec_from_dict
 from gcsim.spec.models import Spec
-from gcsim.spec.overrides import full_path, value_at
+from gcsim.spec.overrides import full_path
 from gcsim.spec.profile import MachineProfile, load_profile
 from gcsim.sweep.axes import Axis, axis_problem, column_name
 from gcsim.sweep.plan import Layout, SweepPlan, count_points, plan_sweep
@@ -122,13 +122,6 @@ class Sweeps:
             too_large = []
             if count * replications <= options.max_sweep_runs:
                 too_large = _size_problems(request, axes, rows, count)
-                # An unknown field would hide what is wrong with the values of the others.
-                paths = dict.fromkeys(
-                    [*(axis.path for axis in axes), *(path for row in rows for path in row)]
-                )
-                known = {path for path in list(paths)[: 2 * MAX_AXES] if _is_field(spec, path, problems)}
-                axes = [axis for axis in axes if axis.path in known]
-                rows = [{path: value for path, value in row.items() if path in known} for row in rows]
             if too_large or (problems and not (axes or rows)):
                 raise RequestError([*problems, *too_large])
             work = SweepWork(
@@ -318,18 +311,6 @@ def _rows(request: api.SubmitSweepRequest, problems: list[Problem]) -> Iterator[
         yield row
 
 
-def _is_field(spec: Spec, path: str, problems: list[Problem]) -> bool:
-    """Whether a spec has a field; if not, that is added to the problems."""
-    try:
-        value_at(spec, path)
-    except SpecError as error:
-        problems += [problem for problem in error.problems if problem not in problems]
-        return False
-    except KeyError:
-        pass  # a mapping of names, which has none of this name yet
-    return True
-
-
 def _layout(request: api.SubmitSweepRequest, problems: list[Problem]) -> Layout:
     if request.layout not in _LAYOUTS:
         words = ("is no layout", "write GRID, ZIP or LATIN_HYPERCUBE")
@@ -338,8 +319,6 @@ def _layout(request: api.SubmitSweepRequest, problems: list[Problem]) -> Layout:
     if request.layout == sweep_pb2.SWEEP_LAYOUT_LIST and request.axes:
         words = ("is for points without axes", "write GRID, ZIP or LATIN_HYPERCUBE")
         problems.append(Problem("layout", None, "LIST", *words))
-    if request.layout == sweep_pb2.SWEEP_LAYOUT_ZIP and not request.axes:
-        return "grid"  # nothing to take together
     return _LAYOUTS[request.layout]
 
 

@@ -135,20 +135,32 @@ def plan_sweep(
         )
     listed = tuple(dict.fromkeys(path for row in rows for path in row))
     every_axis = (*(Axis(path=path, column=column_name(path)) for path in listed), *axes)
-    texts = [
-        {**row, **dict(zip((axis.path for axis in axes), combination, strict=True))}
-        for row in (rows or [{}])
-        for combination in _combinations(spec, axes, layout, samples, seed)
-    ]
-    points = _points(
-        spec,
-        every_axis,
-        texts,
-        seed=seed,
-        replications=replications,
-        find_profile=find_profile,
-        examine=examine,
-    )
+    unknown = _unknown_fields(spec, [axis.path for axis in every_axis])
+    # What is wrong with the values of the others is said too.
+    every_axis = tuple(axis for axis in every_axis if axis.path not in unknown)
+    axes = [axis for axis in axes if axis.path not in unknown]
+    rows = [{path: value for path, value in row.items() if path not in unknown} for row in rows]
+    try:
+        texts = [
+            {**row, **dict(zip((axis.path for axis in axes), combination, strict=True))}
+            for row in (rows or [{}])
+            for combination in _combinations(spec, axes, layout, samples, seed)
+        ]
+        if unknown:  # what differed by them is the same now
+            texts = [dict(text) for text in dict.fromkeys(tuple(text.items()) for text in texts) if text]
+        points = _points(
+            spec,
+            every_axis,
+            texts,
+            seed=seed,
+            replications=replications,
+            find_profile=find_profile,
+            examine=examine,
+        )
+    except SpecError as error:
+        raise SpecError([*unknown.values(), *error.problems], source="sweep") from error
+    if unknown:
+        raise SpecError(unknown.values(), source="sweep")
     return SweepPlan(
         spec=spec,
         seed=seed,
@@ -158,6 +170,19 @@ def plan_sweep(
         points=points,
         until=until,
     )
+
+
+def _unknown_fields(spec: Spec, paths: Sequence[str]) -> dict[str, Problem]:
+    """Those paths that name no field, with what is wrong with them."""
+    found = {}
+    for path in paths:
+        try:
+            value_at(spec, path)
+        except SpecError as error:
+            found[path] = error.problems[0]
+        except KeyError:
+            pass  # a mapping of names, which has none of this name yet
+    return found
 
 
 def count_points(
@@ -217,6 +242,8 @@ def _layout_problems(
 def _combinations(
     spec: Spec, axes: Sequence[Axis], layout: Layout, samples: int | None, seed: int
 ) -> list[tuple[str, ...]]:
+    if not axes:
+        return [()]
     values = [axis.values for axis in axes]
     if layout == "grid":
         return list(itertools.product(*values))
@@ -227,7 +254,15 @@ def _combinations(
     from scipy.stats import qmc
 
     places = qmc.LatinHypercube(len(axes), rng=np.random.default_rng(seed)).random(samples)
-    scales = [_scale(spec, axis) for axis in axes]
+    scales: list[Any] = []
+    problems: list[Problem] = []
+    for axis in axes:
+        try:
+            scales.append(_scale(spec, axis))
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems, source="-P")
     return [tuple(scale(float(place)) for scale, place in zip(scales, row, strict=True)) for row in places]
 
 

@@ -161,6 +161,37 @@ def test_optimize_says_what_it_cannot_do(home: Path, tmp_path: Path, monkeypatch
     assert "pip install 'gcsim[optimize]'" in missing.stderr
 
 
+def test_everything_that_is_wrong_with_a_sweep_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    (tmp_path / "points.csv").write_text("gogc,gogc\n1,2\n")
+    words = [
+        "-P",
+        "gogc=abc",
+        "-P",
+        "nope=3",
+        "-P",
+        "cores",
+        "--set",
+        "gomemlimit=much",
+        "--until-ci",
+        "x<1%",
+    ]
+    done = gcsim(
+        "sweep", tmp_path / "spec.yaml", *words, "--replications", "2..4", "--points", tmp_path / "points.csv"
+    )
+    assert done.exit_code == 2
+    assert "6 problems" in done.stderr.splitlines()[0]
+    for part in (
+        "'abc' is not",
+        "$.nope",
+        "'cores' is no axis",
+        "'much' is not",
+        "'x<1%' names x",
+        "is empty or there twice",
+    ):
+        assert part in done.stderr, part
+
+
 def test_thresholds_hold_at_every_point(home: Path, tmp_path: Path) -> None:
     (tmp_path / "strict.yaml").write_text(SPEC + "thresholds: {num_gc: '< 1'}\n")
     done = gcsim("sweep", tmp_path / "strict.yaml", "-P", "gogc=50,off", "--jobs", 1, "--out", tmp_path / "s")

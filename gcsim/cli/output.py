@@ -6,9 +6,10 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
+import click
 from rich.console import Console
 from rich.table import Table
 
@@ -85,3 +86,20 @@ def summary_json(summary: Mapping[str, Any], outcomes: Sequence[ThresholdOutcome
     if outcomes:
         body["thresholds_met"] = all(outcome.met for outcome in outcomes)
     return json.dumps(body, indent=2, allow_nan=False) + "\n"
+
+
+def echo_csv(rows: Iterable[Sequence[object]]) -> None:
+    """Rows on stdout as they come; None is an empty cell."""
+    for row in rows:
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow(row)
+        click.echo(line.getvalue())
+
+
+def echo_json_list(items: Iterable[object]) -> None:
+    """Items on stdout as they come, together a JSON list."""
+    before = "[\n"
+    for item in items:
+        click.echo(before + json.dumps([item], indent=2, ensure_ascii=False, allow_nan=False)[2:-2], nl=False)
+        before = ",\n"
+    click.echo("[]" if before == "[\n" else "\n]")

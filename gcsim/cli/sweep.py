@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
 import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -21,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from gcsim.cli import exit_codes
-from gcsim.cli.output import format_value, stderr_console, stdout_console
+from gcsim.cli.output import echo_csv, echo_json_list, format_value, stderr_console, stdout_console
 from gcsim.cli.remote import connect, optional_server_options
 from gcsim.datasets.metrics import METRIC_BY_NAME
 from gcsim.datasets.stopping import parse_stop_rule
@@ -347,26 +344,13 @@ def _print(result: SweepResult, output: str) -> None:
         for first in range(0, len(result.points), ROWS_AT_ONCE):
             _print_points(result, result.points[first : first + ROWS_AT_ONCE])
         return
-    names = points_schema(result).names
-    if output == "csv":
-        click.echo(_csv_lines([names]), nl=False)
-    begun = False
-    for part in points_parts(result):
-        rows = part.to_pylist()
-        if output == "csv":
-            click.echo(_csv_lines([row[name] for name in names] for row in rows), nl=False)
-        else:
-            text = json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False)
-            click.echo((",\n" if begun else "[\n") + text.removeprefix("[\n").removesuffix("\n]"), nl=False)
-        begun = True
+    rows = (row for part in points_parts(result) for row in part.to_pylist())
     if output == "json":
-        click.echo("\n]" if begun else "[]")
-
-
-def _csv_lines(rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+        echo_json_list(rows)
+        return
+    names = points_schema(result).names
+    echo_csv([names])
+    echo_csv([row[name] for name in names] for row in rows)
 
 
 def _print_points(result: SweepResult, points: Sequence[SweepPoint]) -> None:

@@ -14,7 +14,14 @@ from gcsim.datasets.dictionary import DICTIONARY_NAME, README_NAME, dictionary_j
 from gcsim.datasets.manifest import FileEntry
 from gcsim.datasets.parts import write_parts
 from gcsim.datasets.schema import SCHEMA_VERSION
-from gcsim.datasets.sweep import ERROR_COLUMN, SWEEP_COLUMNS, SweepResult, points_parts, points_schema
+from gcsim.datasets.sweep import (
+    ERROR_COLUMN,
+    ROWS_PER_GROUP,
+    SWEEP_COLUMNS,
+    SweepResult,
+    points_parts,
+    points_schema,
+)
 from gcsim.errors import DatasetError
 
 EXPORT_NAME = "export.json"
@@ -42,12 +49,17 @@ def export_sweep(sweep: SweepResult, out: Path) -> list[Path]:
             "gcsim.seed": str(sweep.description.seed),
             "gcsim.spec_json": json.dumps(sweep.spec, sort_keys=True, ensure_ascii=False),
         }
-        rows = {
-            name: write_parts(part / f"{name}.parquet", table.schema, table.parts(), metadata=metadata)
+        tables = {
+            name: (table.schema, table.parts(), ROWS_PER_GROUP if name == "runs" else None)
             for name, table in sweep.tables_by_run_id().items()
         }
-        points = part / "points.parquet"
-        rows["points"] = write_parts(points, points_schema(sweep), points_parts(sweep), metadata=metadata)
+        tables["points"] = points_schema(sweep), points_parts(sweep), ROWS_PER_GROUP
+        rows = {
+            name: write_parts(
+                part / f"{name}.parquet", schema, parts, metadata=metadata, rows_per_group=per_group
+            )
+            for name, (schema, parts, per_group) in tables.items()
+        }
         _dictionary(sweep, part)
         files = {p.name: asdict(FileEntry.of(p, rows=rows.get(p.stem))) for p in sorted(part.iterdir())}
         body = {"sweep_id": sweep.sweep_id, "schema_version": SCHEMA_VERSION, "files": files}

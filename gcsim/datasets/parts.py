@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROWS_PER_GROUP = 128 * 1024
-PARTS_AT_ONCE, ROWS_AT_ONCE = 256, 4096
+PARTS_AT_ONCE, ROWS_AT_ONCE = 256, 256
 """So many parts, or rows, are joined.  Each column of a part is some hundred bytes of Arrow's own, however few its rows."""
 
 

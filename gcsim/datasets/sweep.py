@@ -44,8 +44,8 @@ RECOMMENDATION_NAME = "recommendation.json"
 ROWS_AT_ONCE = 256
 """Rows of runs and points that are Python objects at the same time; a row of a point has some 270 columns."""
 
-ROWS_PER_GROUP = 4096
-"""Of runs.parquet and points.parquet, whose rows are wide."""
+ROWS_PER_GROUP = 1024
+"""Of runs and points, whose rows are wide: a column's encoder takes some ten KiB, and they have hundreds of columns."""
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from gcsim.datasets.metrics import METRICS, Metric, Section
+from gcsim.datasets.metrics import METRIC_BY_NAME, METRICS, Metric, Section
 from gcsim.datasets.thresholds import ThresholdOutcome
 from gcsim.units import format_bytes, format_ns
 
@@ -86,6 +86,19 @@ def summary_json(summary: Mapping[str, Any], outcomes: Sequence[ThresholdOutcome
     if outcomes:
         body["thresholds_met"] = all(outcome.met for outcome in outcomes)
     return json.dumps(body, indent=2, allow_nan=False) + "\n"
+
+
+def echo_thresholds(outcomes: Iterable[ThresholdOutcome]) -> bool:
+    """Each threshold's verdict on stderr; whether all are met."""
+    met = True
+    for outcome in outcomes:
+        measured = format_value(METRIC_BY_NAME[outcome.metric], outcome.measured)
+        verdict = "met" if outcome.met else "FAILED"
+        click.echo(
+            f"threshold {outcome.metric} {outcome.condition}: {verdict}, measured {measured}", err=True
+        )
+        met &= outcome.met
+    return met
 
 
 def echo_csv(rows: Iterable[Sequence[object]]) -> None:

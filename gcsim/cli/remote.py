@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gcsim.api.v1.run_pb2 import Run
     from gcsim.api.v1.sweep_pb2 import Sweep
     from gcsim.client import Client
+    from gcsim.datasets.thresholds import ThresholdOutcome
 
 F = TypeVar("F", bound=Callable[..., Any])
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -124,6 +125,13 @@ def sweep_data(sweep: Sweep) -> dict[str, Any]:
         field.name: getattr(sweep.counts, field.name) for field in sweep.counts.DESCRIPTOR.fields
     }
     return data
+
+
+def thresholds_of(run: Run) -> list[ThresholdOutcome]:
+    """The thresholds of a finished run's spec, judged by its summary."""
+    from gcsim.datasets.thresholds import evaluate_thresholds
+
+    return evaluate_thresholds(dict(sorted(run.spec.thresholds.items())), run_data(run).get("summary", {}))
 
 
 def describe_sweep(sweep: Sweep) -> str:

@@ -97,6 +97,8 @@ class SweepDescription:
     def read(cls, directory: Path) -> Self:
         """Raises DatasetError if the directory has none, or one that is not ours, damaged or of a newer version."""
         path = directory / SWEEP_NAME
+        if not path.is_file():
+            raise DatasetError(f"{directory}: no sweep of gcsim, it has no {SWEEP_NAME}")
         try:
             body = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as err:

@@ -40,6 +40,16 @@ def test_a_run_from_submit_to_prune(start: Start, tmp_path: Path, monkeypatch: p
     assert watched.exit_code == 0, watched.output
     assert "SUCCEEDED" in watched.stdout.splitlines()[-1]
 
+    (tmp_path / "strict.yaml").write_text(spec.read_text() + "thresholds: {num_gc: '< 0', requests: '> 0'}\n")
+    strict = gcsim("submit", "strict.yaml", "--wait", "--run-id", "strict")
+    assert strict.exit_code == 99
+    assert "threshold num_gc < 0: FAILED, measured" in strict.stderr
+    assert "threshold requests > 0: met" in strict.stderr
+    again = gcsim("watch", "strict")
+    assert again.exit_code == 99
+    assert "threshold num_gc < 0: FAILED" in again.stderr
+    assert gcsim("delete", "strict").exit_code == 0
+
     assert gcsim("list").stdout.splitlines()[0] == "one  SUCCEEDED"
     listed = json.loads(gcsim("list", "--filter", "labels.team = x", "--output", "json").stdout)
     assert [run["name"] for run in listed] == ["runs/one"]

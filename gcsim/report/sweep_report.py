@@ -136,13 +136,12 @@ def sweep_page(sweep: SweepResult) -> str:
         page.Section(
             "What if",
             f'Showing <b id="chosen">{page.escape(points[first].label)}</b>. Move a slider, click a point of the chart below or a '
-            "row of the table: plots and the numbers above follow. Grey: the spec's own setting"
+            "row of the table: plots and the numbers above follow. Grey: "
             + (
-                ""
+                "the spec's own setting."
                 if _is_own(sweep, points, first)
-                else f" is not among the points; grey is {page.escape(points[first].label)}"
-            )
-            + ".",
+                else f"{page.escape(points[first].label)}, as the spec's own setting is not among the points."
+            ),
             [page.Figure(panel, "", shown)],
         ),
         page.Section(

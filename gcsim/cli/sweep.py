@@ -112,7 +112,8 @@ def replications_range(
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on with the sweep that is in the directory; done runs are not done again.",
+    help="Go on with the sweep that is in the directory, with --server with the one it is made of; done runs are not done"
+    " again.",
 )
 @optional_server_options
 @click.option(

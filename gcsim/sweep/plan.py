@@ -26,11 +26,18 @@ from gcsim.spec.digest import canonical_json, run_id
 from gcsim.spec.models import Spec
 from gcsim.spec.overrides import apply_overrides, value_at
 from gcsim.spec.profile import MachineProfile, load_profile
+from gcsim.spec.steps import SCALAR_FIELD
 from gcsim.sweep.axes import Axis, column_name
 from gcsim.units import format_bytes, format_ns
 from gcsim.version import ENGINE_VERSION
 
 MAX_RUNS = 1_000_000  # assumed: at a tenth of a second each a day on one core; beyond, a slip of the pen
+
+# Last parts of knobs that are sizes, and times; a step of one value goes by its kind: requests[0].steps[0].cpu.
+_SIZES = {"gomemlimit", "size", "frame", "nursery"}
+_SIZES |= {kind for kind, field in SCALAR_FIELD.items() if field == "size"}
+_TIMES = {"duration", "warm_up", "cfs_quota", "cfs_period", "window", "settle", "heap_interval", "ns"}
+_TIMES |= {kind for kind, field in SCALAR_FIELD.items() if field == "ns"}
 
 Layout = Literal["grid", "zip", "latin-hypercube"]
 
@@ -365,8 +372,8 @@ def format_knob(column: str, value: Knob) -> str:
         return "by rule" if column == "gomaxprocs" else "off"
     if isinstance(value, int) and not isinstance(value, bool):
         last = column.rsplit(".", 1)[-1]
-        if last in ("gomemlimit", "size", "payload") or last.endswith("_bytes"):
+        if last in _SIZES or last.endswith(("_bytes", "_size")):
             return format_bytes(value)
-        if last in ("duration", "warm_up", "cfs_quota", "cfs_period", "window", "settle"):
+        if last in _TIMES or last.endswith("_ns"):
             return format_ns(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)

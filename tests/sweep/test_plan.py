@@ -227,3 +227,5 @@ def test_knobs_are_shown_in_readable_units() -> None:
     assert format_knob("gomaxprocs", None) == "by rule"
     assert format_knob("cfs_quota", 50_000_000) == "50 ms"
     assert format_knob("requests[0].rate_per_s", 1500.0) == "1500"
+    assert format_knob("requests[0].steps[0].cpu", 20_000) == "20 µs"
+    assert format_knob("retained.cache.objects[2].size", 1 << 20) == "1.0 MiB"

@@ -2,7 +2,8 @@
 
 Three questions.  *Scaling*: how much faster is a sweep of cache-service with two workers than with one, and does the
 promised one keep its time?  *Overhead*: of runs that hardly simulate anything, what does each layer add: writing the
-dataset, the store with its worker processes, Dask?  *Memory*: does the coordinator's grow with the number of points?
+dataset, the store with its worker processes, Dask?  *Memory*: does the coordinator's grow with the number of points,
+running, making the tables or exporting?  That is asked by two sweeps, one of ten times as many points as the other.
 
 `python -m gcsim.bench.sweeps [--quick] NAME` prints a JSON object.
 """
@@ -23,7 +24,9 @@ from typing import Any, Literal
 
 from gcsim.bench.cases import CLOSED_LOOP
 from gcsim.bench.memory import memory_bytes, peak_memory_bytes
+from gcsim.datasets.export import export_sweep
 from gcsim.datasets.summary import SummaryAccumulator
+from gcsim.datasets.sweep import load_sweep
 from gcsim.errors import RunError
 from gcsim.runtime import simulate
 from gcsim.spec.load import parse_spec
@@ -56,6 +59,7 @@ class SweepCase:
     Attributes:
         how: ``simulate``: no dataset; ``inline``: datasets, in this process; ``local``, ``dask``: in worker processes.
         points: settings, one run each; `quick_points` the same with `--quick`.
+        share: of points that are asked for instead.
         seconds: simulated, of cache-service; 0: runs that hardly simulate anything.
         target_s: wall-clock seconds that the project promises; None: none.
     """
@@ -70,6 +74,7 @@ class SweepCase:
     seconds: float = 0.0
     quick_seconds: float = 0.0
     target_s: float | None = None
+    share: float = 1.0
 
     def plan(self, *, quick: bool, points: int | None = None) -> SweepPlan:
         """Points that differ in GOGC (cache-service), or in what each request computes (tiny runs).
@@ -77,7 +82,9 @@ class SweepCase:
         Args:
             points: instead of the case's own number.
         """
-        count = points or (self.quick_points if quick else self.points)
+        count = self.quick_points if quick else self.points
+        if points is not None:
+            count = max(1, round(points * self.share))
         if not self.seconds:
             values = ",".join(f"{100_000 + n}" for n in range(count))
             return plan_sweep(parse_spec(TINY), parse_axes([f"requests[0].steps[0].cpu={values}"]))
@@ -96,7 +103,8 @@ SWEEP_CASES: tuple[SweepCase, ...] = (
     SweepCase("dataset", "overhead", "and their datasets written", "inline", 200, 10),
     SweepCase("store", "overhead", "by the store and a worker process", "local", 200, 10),
     SweepCase("dask", "overhead", "by the store and a Dask worker", "dask", 200, 10),
-    SweepCase("points-10k", "memory", "tiny runs, 2 workers", "local", 10_000, 40, 2),
+    SweepCase("tenth", "memory", "tiny runs, 2 workers", "local", 300, 20, 2, share=0.1),
+    SweepCase("whole", "memory", "ten times as many", "local", 3_000, 200, 2),
 )  # fmt: skip
 """All rows, in the order in which they are measured and shown."""
 
@@ -113,7 +121,8 @@ class SweepMeasurement:
         coordinator_cpu_s: of the coordinator alone.
         per_point_s: wall-clock seconds per point from the first finished run to the last.
         memory_bytes: resident memory of the coordinator after each tenth of the runs.
-        peak_memory_bytes: the most it ever had; the tables are made at the end.
+        peak_memory_bytes: the most it had up to the end of the sweep, tables included.
+        export_peak_memory_bytes: the most it had after an export too; as before where there was none.
     """
 
     name: str
@@ -124,6 +133,7 @@ class SweepMeasurement:
     per_point_s: float
     memory_bytes: tuple[int, ...]
     peak_memory_bytes: int
+    export_peak_memory_bytes: int
 
     @property
     def case(self) -> SweepCase:
@@ -163,10 +173,15 @@ def measure(name: str, *, quick: bool, points: int | None = None) -> SweepMeasur
     else:
         with tempfile.TemporaryDirectory() as scratch:
             executor = None if case.how == "local" else _executor(case)
-            run_sweep(plan, Path(scratch) / "sweep", jobs=case.workers, executor=executor, progress=progress)
+            directory = Path(scratch) / "sweep"
+            run_sweep(plan, directory, jobs=case.workers, executor=executor, progress=progress)
             ended_s, own_cpu_s = perf_counter(), process_time() - began_cpu_s
+            peak = peak_memory_bytes()
+            if case.kind == "memory":
+                export_sweep(load_sweep(directory), Path(scratch) / "exported")
     if case.how == "simulate":
         ended_s, own_cpu_s = perf_counter(), process_time() - began_cpu_s
+        peak = peak_memory_bytes()
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return SweepMeasurement(
         name=name,
@@ -176,7 +191,8 @@ def measure(name: str, *, quick: bool, points: int | None = None) -> SweepMeasur
         coordinator_cpu_s=own_cpu_s,
         per_point_s=(finished_s[-1] - finished_s[0]) / max(1, len(finished_s) - 1),
         memory_bytes=tuple(memory),
-        peak_memory_bytes=peak_memory_bytes(),
+        peak_memory_bytes=peak,
+        export_peak_memory_bytes=peak_memory_bytes(),
     )
 
 

@@ -26,7 +26,7 @@ _TITLES = {
 _SWEEP_TITLES = {
     "scaling": "Sweeps of cache-service; CPU x: CPU time over that of one worker (1 where cores are free)",
     "overhead": "Cost of a point that hardly simulates: each row adds a layer to the one before (dask: to dataset)",
-    "memory": "Memory of the coordinator over a sweep of tiny runs",
+    "memory": "Memory of the coordinator in sweeps of tiny runs: flat, if ten times as many points need no more",
 }
 
 
@@ -49,7 +49,7 @@ _SWEEP_TITLES = {
 @click.option(
     "--points",
     type=click.IntRange(2, 100_000),
-    help="With --suite sweep: points of each case instead of its own number.",
+    help="With --suite sweep: points of each case instead of its own number, such as --only memory --points 10000.",
 )
 @click.option(
     "--output",
@@ -165,6 +165,7 @@ def _memory(rows: Sequence[SweepMeasurement]) -> Table:
             "at 50 %": [mib(m.memory_bytes[len(m.memory_bytes) // 2]) for m in rows],
             "at 100 %": [mib(m.memory_bytes[-1]) for m in rows],
             "peak, with tables": [mib(m.peak_memory_bytes) for m in rows],
+            "with export": [mib(m.export_peak_memory_bytes) for m in rows],
             "wall s": [_figure(m.wall_s) for m in rows],
             "wall ms/point": [_figure(1e3 * m.per_point_s) for m in rows],
         },

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
-import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import click
 from rich.table import Table
 
 from gcsim.cli import exit_codes
-from gcsim.cli.output import format_value, stdout_console
+from gcsim.cli.output import echo_csv, echo_json_list, format_value, stdout_console
 from gcsim.datasets.compare import Comparison, Difference, compare, worse_by
 from gcsim.datasets.metrics import METRIC_BY_NAME, METRICS
 from gcsim.datasets.open import load
@@ -65,15 +63,27 @@ def command(ctx: click.Context, a: Path, b: Path, rules: tuple[str, ...], every:
             click.echo(f"only in {name}: {'; '.join(labels)}", err=True)
     if not comparisons:
         raise click.UsageError(f"{a} and {b} have no point in common that has runs")
-    if output == "json":
-        click.echo(json.dumps([asdict(comparison) for comparison in comparisons], indent=2, allow_nan=False))
-    elif output == "csv":
-        click.echo(_csv(comparisons), nl=False)
-    else:
-        names = [m.name for m in METRICS] if every else list(_MAIN)
+    names = [m.name for m in METRICS] if every else list(_MAIN)
+    names += [name for name in limits if name not in names]
+    regressions = 0
+
+    def judged() -> Iterator[Comparison]:
+        """One after another, so that few are held, and each is judged when it is shown."""
+        nonlocal regressions
         for comparison in comparisons:
-            _print(comparison, [*names, *(name for name in limits if name not in names)])
-    if _regressions(comparisons, limits):
+            yield comparison
+            regressions += _regressions(comparison, limits)
+
+    if output == "json":
+        echo_json_list(map(asdict, judged()))
+    elif output == "csv":
+        echo_csv([_CSV_HEAD])
+        for comparison in judged():
+            echo_csv(_csv_rows(comparison))
+    else:
+        for comparison in judged():
+            _print(comparison, names)
+    if regressions:
         ctx.exit(exit_codes.THRESHOLD_FAILED)
 
 
@@ -103,25 +113,24 @@ def _limits(rules: tuple[str, ...]) -> dict[str, float]:
     return limits
 
 
-def _regressions(comparisons: list[Comparison], limits: dict[str, float]) -> int:
+def _regressions(comparison: Comparison, limits: dict[str, float]) -> int:
     """Say which metrics got worse than they may; how many."""
     found = 0
-    for comparison in comparisons:
-        for difference in comparison.differences:
-            if difference.metric not in limits:
-                continue
-            where = f"{comparison.label}: " if comparison.label else ""
-            worse = worse_by(difference)
-            if worse is None:
-                found += 1
-                click.echo(f"{where}{difference.metric}: FAILED, a side has no value to compare", err=True)
-            elif worse > limits[difference.metric] and difference.significant is not False:
-                found += 1
-                by = f"{100 * worse:.1f} %" if math.isfinite(worse) else "from 0"
-                click.echo(
-                    f"{where}{difference.metric}: FAILED, worse by {by}, which is more than {100 * limits[difference.metric]:g} %",
-                    err=True,
-                )
+    for difference in comparison.differences:
+        if difference.metric not in limits:
+            continue
+        where = f"{comparison.label}: " if comparison.label else ""
+        worse = worse_by(difference)
+        if worse is None:
+            found += 1
+            click.echo(f"{where}{difference.metric}: FAILED, a side has no value to compare", err=True)
+        elif worse > limits[difference.metric] and difference.significant is not False:
+            found += 1
+            by = f"{100 * worse:.1f} %" if math.isfinite(worse) else "from 0"
+            click.echo(
+                f"{where}{difference.metric}: FAILED, worse by {by}, which is more than {100 * limits[difference.metric]:g} %",
+                err=True,
+            )
     return found
 
 
@@ -165,13 +174,11 @@ def _cells(difference: Difference) -> list[str]:
     return [*sides, shown, " .. ".join(f"{end:+.1f} %" for end in ends)]
 
 
-def _csv(comparisons: list[Comparison]) -> str:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["point", "metric", "unit", "a", "b", "delta", "ci95_low", "ci95_high", "significant"])
-    for comparison in comparisons:
-        for d in comparison.differences:
-            values = (d.a, d.b, d.delta, d.low, d.high, d.significant)
-            cells = ["" if v is None else str(v).lower() if isinstance(v, bool) else v for v in values]
-            rows.writerow([comparison.label, d.metric, METRIC_BY_NAME[d.metric].unit, *cells])
-    return text.getvalue()
+_CSV_HEAD = ("point", "metric", "unit", "a", "b", "delta", "ci95_low", "ci95_high", "significant")
+
+
+def _csv_rows(comparison: Comparison) -> Iterator[list[object]]:
+    for d in comparison.differences:
+        values = (d.a, d.b, d.delta, d.low, d.high, d.significant)
+        cells = ["" if v is None else str(v).lower() if isinstance(v, bool) else v for v in values]
+        yield [comparison.label, d.metric, METRIC_BY_NAME[d.metric].unit, *cells]

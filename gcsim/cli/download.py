@@ -21,12 +21,13 @@ from gcsim.cli.remote import connect, is_sweep_name, server_options
 def command(name: str, out: Path | None, **server: Any) -> None:
     """Download NAME from a server: the result of a run by its id, datasets/ID, or all of sweeps/ID.
 
-    A broken connection is taken up where it was; the directory appears when its SHA-256 is right.
+    A broken connection is taken up where it was, and so is the directory of a sweep; a result appears when its SHA-256 is
+    right.
     """
     with connect(**server) as client:
         if is_sweep_name(name):
             sweep = client.sweep(name)
-            swept = sweep.result(Path("sweeps") / sweep.message.plan_id if out is None else out)
+            swept = sweep.result(Path("sweeps") / sweep.message.plan_id if out is None else out, resume=True)
             click.echo(f"sweep directory: {swept.path}", err=True)
             return
         if out is None:

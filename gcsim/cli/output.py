@@ -6,13 +6,14 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
+import click
 from rich.console import Console
 from rich.table import Table
 
-from gcsim.datasets.metrics import METRICS, Metric, Section
+from gcsim.datasets.metrics import METRIC_BY_NAME, METRICS, Metric, Section
 from gcsim.datasets.thresholds import ThresholdOutcome
 from gcsim.units import format_bytes, format_ns
 
@@ -85,3 +86,33 @@ def summary_json(summary: Mapping[str, Any], outcomes: Sequence[ThresholdOutcome
     if outcomes:
         body["thresholds_met"] = all(outcome.met for outcome in outcomes)
     return json.dumps(body, indent=2, allow_nan=False) + "\n"
+
+
+def echo_thresholds(outcomes: Iterable[ThresholdOutcome]) -> bool:
+    """Each threshold's verdict on stderr; whether all are met."""
+    met = True
+    for outcome in outcomes:
+        measured = format_value(METRIC_BY_NAME[outcome.metric], outcome.measured)
+        verdict = "met" if outcome.met else "FAILED"
+        click.echo(
+            f"threshold {outcome.metric} {outcome.condition}: {verdict}, measured {measured}", err=True
+        )
+        met &= outcome.met
+    return met
+
+
+def echo_csv(rows: Iterable[Sequence[object]]) -> None:
+    """Rows on stdout as they come; None is an empty cell."""
+    for row in rows:
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow(row)
+        click.echo(line.getvalue())
+
+
+def echo_json_list(items: Iterable[object]) -> None:
+    """Items on stdout as they come, together a JSON list."""
+    before = "[\n"
+    for item in items:
+        click.echo(before + json.dumps([item], indent=2, ensure_ascii=False, allow_nan=False)[2:-2], nl=False)
+        before = ",\n"
+    click.echo("[]" if before == "[\n" else "\n]")

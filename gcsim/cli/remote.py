@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gcsim.api.v1.run_pb2 import Run
     from gcsim.api.v1.sweep_pb2 import Sweep
     from gcsim.client import Client
+    from gcsim.datasets.thresholds import ThresholdOutcome
 
 F = TypeVar("F", bound=Callable[..., Any])
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -126,16 +127,28 @@ def sweep_data(sweep: Sweep) -> dict[str, Any]:
     return data
 
 
+def thresholds_of(run: Run) -> list[ThresholdOutcome]:
+    """The thresholds of a finished run's spec, judged by its summary."""
+    from gcsim.datasets.thresholds import evaluate_thresholds
+
+    return evaluate_thresholds(dict(sorted(run.spec.thresholds.items())), run_data(run).get("summary", {}))
+
+
 def describe_sweep(sweep: Sweep) -> str:
     """One line: name, state, how many of its runs are done."""
     data, counts = sweep_data(sweep), sweep.counts
-    parts = [data["name"], data["state"], f"{counts.succeeded} of {counts.total} runs succeeded"]
+    parts = [
+        data["name"],
+        data["state"],
+        f"{counts.succeeded} of {counts.total - counts.skipped} runs succeeded",
+    ]
     parts += [
         f"{count} {word}"
         for count, word in (
             (counts.failed, "failed"),
             (counts.cancelled, "cancelled"),
             (counts.running, "running"),
+            (counts.skipped, "not needed"),
         )
         if count
     ]

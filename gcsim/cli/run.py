@@ -14,14 +14,13 @@ from rich.text import Text
 
 from gcsim.cli import exit_codes
 from gcsim.cli.output import (
-    format_value,
+    echo_thresholds,
     stderr_console,
     stdout_console,
     summary_csv,
     summary_json,
     summary_table,
 )
-from gcsim.datasets.metrics import METRIC_BY_NAME
 from gcsim.datasets.run import run
 from gcsim.datasets.thresholds import evaluate_thresholds
 from gcsim.datasets.writer import refuse_taken
@@ -93,13 +92,7 @@ def command(
     else:
         click.echo(summary_csv(result.summary), nl=False)
     click.echo(f"run directory: {result.path}", err=True)
-    for outcome in outcomes:
-        measured = format_value(METRIC_BY_NAME[outcome.metric], outcome.measured)
-        verdict = "met" if outcome.met else "FAILED"
-        click.echo(
-            f"threshold {outcome.metric} {outcome.condition}: {verdict}, measured {measured}", err=True
-        )
-    if not all(outcome.met for outcome in outcomes):
+    if not echo_thresholds(outcomes):
         ctx.exit(exit_codes.THRESHOLD_FAILED)
 
 

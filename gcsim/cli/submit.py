@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
-from gcsim.cli.output import stdout_console, summary_json, summary_table
+from gcsim.cli import exit_codes
+from gcsim.cli.output import echo_thresholds, stdout_console, summary_json, summary_table
 from gcsim.cli.remote import connect, describe, server_options
+from gcsim.datasets.thresholds import evaluate_thresholds
 from gcsim.spec.load import load_spec
 from gcsim.spec.overrides import apply_overrides
 
@@ -42,7 +44,10 @@ from gcsim.spec.overrides import apply_overrides
     show_default=True,
     help="With --wait: form of the summary.",
 )
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     spec: Path,
     overrides: tuple[str, ...],
     run_id: str,
@@ -56,7 +61,8 @@ def command(
 ) -> None:
     """Submit SPEC to a server and print the run's id.
 
-    When the id is printed, the run is on the server's disk and will reach a final state.
+    When the id is printed, the run is on the server's disk and will reach a final state. With --wait, exit code 99 says that
+    a threshold of the spec is not met.
     """
     pairs = dict(label.partition("=")[::2] for label in labels)
     loaded = apply_overrides(load_spec(spec), overrides)
@@ -75,8 +81,11 @@ def command(
             if run.message.dataset
             else None
         )
+    outcomes = evaluate_thresholds(loaded.thresholds, result.summary)
     if output == "json":
-        click.echo(summary_json(result.summary, []), nl=False)
+        click.echo(summary_json(result.summary, outcomes), nl=False)
     else:
         stdout_console().print(summary_table(result.summary))
     click.echo(f"run directory: {result.path}", err=True)
+    if not echo_thresholds(outcomes):
+        ctx.exit(exit_codes.THRESHOLD_FAILED)

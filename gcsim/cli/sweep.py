@@ -7,30 +7,36 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from gcsim.cli import exit_codes
-from gcsim.cli.output import format_value, stderr_console, stdout_console
+from gcsim.cli.output import echo_csv, echo_json_list, format_value, stderr_console, stdout_console
 from gcsim.cli.remote import connect, optional_server_options
 from gcsim.datasets.metrics import METRIC_BY_NAME
 from gcsim.datasets.stopping import parse_stop_rule
-from gcsim.datasets.sweep import SweepResult, points_table
+from gcsim.datasets.sweep import ROWS_AT_ONCE, SweepPoint, SweepResult, points_parts, points_schema
 from gcsim.datasets.thresholds import evaluate_thresholds
-from gcsim.errors import DatasetError
+from gcsim.errors import DatasetError, Problem, SpecError
 from gcsim.spec.load import load_spec
 from gcsim.spec.overrides import apply_overrides
-from gcsim.sweep.axes import parse_axes, read_points_csv
+from gcsim.sweep.axes import read_axes, read_points_csv
 from gcsim.sweep.execute import SweepInterrupted, SweepProgress, cpus, run_sweep
 from gcsim.sweep.executor import Executor
-from gcsim.sweep.plan import Layout, format_knob, plan_sweep
+from gcsim.sweep.plan import Layout, SweepPlan, format_knob, plan_sweep
+
+if TYPE_CHECKING:
+    from gcsim.client import Client
+    from gcsim.client.sync import SubmittedSweep
+
+T = TypeVar("T")
 
 _MOST_REPLICATIONS = 10_000
 _SHOWN = ("num_gc", "memory_peak_bytes", "gc_cpu_frac", "throughput_rps", "latency_ns_p50", "latency_ns_p99")
@@ -106,7 +112,8 @@ def replications_range(
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on with the sweep that is in the directory; done runs are not done again.",
+    help="Go on with the sweep that is in the directory, with --server with the one it is made of; done runs are not done"
+    " again.",
 )
 @optional_server_options
 @click.option(
@@ -167,7 +174,7 @@ def command(
     if access["server"] is None and (detach or labels):
         raise click.UsageError("--detach and --label go with --server")
     if access["server"] is not None:
-        for option, value in (("--jobs", jobs), ("--dask", dask), ("--until-ci", until or None)):
+        for option, value in (("--jobs", jobs), ("--dask", dask)):
             if value is not None:
                 raise click.UsageError(
                     f"{option} and --server exclude each other: the server has its own workers"
@@ -178,19 +185,40 @@ def command(
         raise click.UsageError("--replications FIRST..LAST needs --until-ci METRIC<N% to say when to stop")
     least, most = replications or (1, 1)
     runs_per_point = None if replications is None else most
-    base, parsed = apply_overrides(load_spec(spec), overrides), parse_axes(axes)
     layout: Layout = "latin-hypercube" if samples is not None else "zip" if zipped else "grid"
-    rows = [] if points_csv is None else read_points_csv(points_csv)
-    plan = plan_sweep(
-        base,
-        parsed,
-        layout=layout,
-        rows=rows,
-        samples=samples,
-        replications=runs_per_point,
-        seed=seed,
-        until=parse_stop_rule(until, least=least, most=most) if until else None,
-    )
+    problems: list[Problem] = []
+
+    def gather(make: Callable[[], T]) -> T | None:
+        """What it makes, or None, and its problems among the others: all are said at once."""
+        try:
+            return make()
+        except SpecError as error:
+            problems.extend(error.problems)
+            return None
+
+    loaded = gather(lambda: load_spec(spec))
+    base = None if loaded is None else gather(lambda: apply_overrides(loaded, overrides))
+    parsed, wrong = read_axes(axes)
+    problems += wrong
+    rows = (None if points_csv is None else gather(lambda: read_points_csv(points_csv))) or []
+    rule = gather(lambda: parse_stop_rule(until, least=least, most=most)) if until else None
+    plan = None
+    sound = base or loaded
+    if sound is not None and (parsed or rows or not problems):
+        plan = gather(
+            lambda: plan_sweep(
+                sound,
+                parsed,
+                layout=layout,
+                rows=rows,
+                samples=samples,
+                replications=runs_per_point,
+                seed=seed,
+                until=rule,
+            )
+        )
+    if problems or plan is None or base is None:
+        raise SpecError(dict.fromkeys(problems), source=str(spec))
     directory = out or Path("sweeps") / plan.sweep_id
     stop = threading.Event()
     submitted = ""
@@ -211,7 +239,7 @@ def command(
                 # Before the server has begun what could not be kept.
                 raise DatasetError(f"{directory} is not empty; go on with --resume, or take another --out")
             with connect(**access) as client:
-                sweep = client.submit_sweep(
+                sweep = (begun_sweep(client, directory, plan) if resume else None) or client.submit_sweep(
                     base,
                     parsed,
                     layout=layout,
@@ -219,6 +247,7 @@ def command(
                     samples=samples,
                     replications=runs_per_point,
                     seed=seed,
+                    until=rule,
                     labels=dict(label.partition("=")[::2] for label in labels),
                 )
                 submitted = f"sweeps/{sweep.id}"
@@ -248,6 +277,38 @@ def command(
         ctx.exit(exit_codes.THRESHOLD_FAILED)
 
 
+def begun_sweep(client: Client, directory: Path, plan: SweepPlan) -> SubmittedSweep | None:
+    """The sweep of a server that a directory is made of; None: there is none, or it has ended without all results.
+
+    Raises:
+        DatasetError: the server does not know it, or it is of another plan.
+    """
+    from gcsim.client.errors import ServiceError
+    from gcsim.client.sweeps import ORIGIN_NAME, read_origin
+
+    origin = read_origin(directory)
+    if origin is None:
+        return None
+    try:
+        sweep = client.sweep(origin.sweep)
+    except ServiceError as error:
+        if error.code != "NOT_FOUND":
+            raise
+        raise DatasetError(
+            f"{directory} is made of {origin.sweep} on {origin.server}, which this server does not know (any more); remove "
+            f"{directory / ORIGIN_NAME} to submit the sweep anew, which keeps the results that are here"
+        ) from error
+    if sweep.message.plan_id != plan.sweep_id:
+        raise DatasetError(
+            f"{directory} is made of {origin.sweep}, whose plan {sweep.message.plan_id} is not this one ({plan.sweep_id}); "
+            "give the same spec, axes, seed and replications, or take another --out"
+        )
+    if sweep.state in ("PARTIAL", "CANCELLED"):
+        click.echo(f"{origin.sweep} ended {sweep.state}; what has no result is submitted again", err=True)
+        return None
+    return sweep
+
+
 def executor_on(dask: str | None, jobs: int | None) -> Callable[[Path], Executor] | None:
     """What makes the executor of a Dask cluster; None: the one of this machine."""
     if dask is None:
@@ -261,10 +322,12 @@ def executor_on(dask: str | None, jobs: int | None) -> Callable[[Path], Executor
 def _check_thresholds(result: SweepResult) -> int:
     """Say which points miss a threshold of the spec; how many do."""
     missed = 0
-    for point in result.points:
-        if point.summary is None:
+    thresholds = result.spec["thresholds"]
+    for point in result.points if thresholds else ():
+        summary = point.summary
+        if summary is None:
             continue
-        outcomes = evaluate_thresholds(result.spec["thresholds"], point.summary)
+        outcomes = evaluate_thresholds(thresholds, summary)
         failed = [outcome for outcome in outcomes if not outcome.met]
         missed += bool(failed)
         for outcome in failed:
@@ -277,34 +340,43 @@ def _check_thresholds(result: SweepResult) -> int:
 
 
 def _print(result: SweepResult, output: str) -> None:
-    if output != "table":
-        frame = points_table(result).to_pandas()
-        form = (
-            frame.to_csv(index=False) if output == "csv" else frame.to_json(orient="records", indent=2) + "\n"
-        )
-        click.echo(form, nl=False)
+    """The points, some hundred at a time: tables of ten thousand rows are large before they are printed."""
+    if output == "table":
+        for first in range(0, len(result.points), ROWS_AT_ONCE):
+            _print_points(result, result.points[first : first + ROWS_AT_ONCE])
         return
+    rows = (row for part in points_parts(result) for row in part.to_pylist())
+    if output == "json":
+        echo_json_list(rows)
+        return
+    names = points_schema(result).names
+    echo_csv([names])
+    echo_csv([row[name] for name in names] for row in rows)
+
+
+def _print_points(result: SweepResult, points: Sequence[SweepPoint]) -> None:
     table = Table(box=None, pad_edge=False)
     for name in result.knobs:
         table.add_column(name, justify="right", no_wrap=True)
     stops = result.description.until is not None
     for name in (*_SHOWN, *(["runs"] if stops else [])):
         table.add_column(name, justify="right")
-    for point in result.points:
+    for point in points:
         knobs = [format_knob(name, value) for name, value in point.knobs.items()]
-        if point.summary is None:
+        summary = point.summary
+        if summary is None:
             error = point.failures[0]
             table.add_row(*knobs, f"failed: {error.error}: {error.message}", style="red")
             continue
         cells = []
         for name in _SHOWN:
-            metric, mean = METRIC_BY_NAME[name], point.summary[name]
-            low = point.summary[f"{name}_ci95_low"]
+            metric, mean = METRIC_BY_NAME[name], summary[name]
+            low = summary[f"{name}_ci95_low"]
             spread = f" ±{100 * (mean - low) / mean:.0f}%" if low is not None and mean else ""
             cells.append(format_value(metric, mean) + spread)
         if stops:
             wide = "" if result.is_narrow(point) else " (too few)"
-            cells.append(f"{len(point.runs)}{wide}")
+            cells.append(f"{len(point.run_ids)}{wide}")
         table.add_row(*knobs, *cells)
     stdout_console().print(table)
 

@@ -7,7 +7,15 @@ from typing import Any
 import click
 
 from gcsim.cli import exit_codes
-from gcsim.cli.remote import connect, describe, describe_sweep, is_sweep_name, server_options
+from gcsim.cli.output import echo_thresholds
+from gcsim.cli.remote import (
+    connect,
+    describe,
+    describe_sweep,
+    is_sweep_name,
+    server_options,
+    thresholds_of,
+)
 
 
 @click.command("watch")
@@ -17,7 +25,7 @@ from gcsim.cli.remote import connect, describe, describe_sweep, is_sweep_name, s
 def command(ctx: click.Context, /, run_id: str, **server: Any) -> None:
     """Follow NAME, a run's id or sweeps/ID, on a server until it is finished.  Leaving does not cancel it.
 
-    Exit code 1: it failed or was cancelled; 4: some runs of the sweep did.
+    Exit code 1: it failed or was cancelled; 4: some runs of the sweep did; 99: the run misses a threshold of its spec.
     """
     state = ""
     with connect(**server) as client:
@@ -33,5 +41,7 @@ def command(ctx: click.Context, /, run_id: str, **server: Any) -> None:
             line = describe(run)
             click.echo(line)
             state = line.split("  ")[1]
+        if state == "SUCCEEDED" and not echo_thresholds(thresholds_of(client.run(run_id).message)):
+            ctx.exit(exit_codes.THRESHOLD_FAILED)
     if state != "SUCCEEDED":
         ctx.exit(exit_codes.RUN_FAILED)

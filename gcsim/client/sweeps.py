@@ -10,7 +10,7 @@ import secrets
 import tempfile
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -31,6 +31,7 @@ from gcsim.version import ENGINE_VERSION
 if TYPE_CHECKING:
     # Loaded when results are brought home: with them come NumPy and SciPy, which `gcsim list` does without.
     from gcsim.client.aio import AsyncClient
+    from gcsim.datasets.stopping import StopRule
     from gcsim.sweep.execute import SweepProgress
     from gcsim.sweep.executor import Outcome, Task
     from gcsim.sweep.plan import SweepPlan
@@ -44,6 +45,8 @@ LOOK_AFTER = 32
 
 GIVE_UP_S = 5.0
 """Downloads that are given up may take so long to end."""
+
+ORIGIN_NAME = "server.json"
 
 FINAL = frozenset(
     {sweep_pb2.SWEEP_STATE_SUCCEEDED, sweep_pb2.SWEEP_STATE_PARTIAL, sweep_pb2.SWEEP_STATE_CANCELLED}
@@ -81,6 +84,7 @@ class SweepCalls:
         samples: int | None = None,
         replications: int | None = None,
         seed: int | None = None,
+        until: StopRule | None = None,
         sweep_id: str = "",
         request_id: str | None = None,
         labels: Mapping[str, str] | None = None,
@@ -96,6 +100,7 @@ class SweepCalls:
             points: points by themselves, field -> value, such as ``{"gogc": 50, "gomemlimit": "64MiB"}``.
             samples: number of points of a Latin hypercube.
             replications, seed: instead of the spec's.
+            until: stop the replications of a point early; its numbers stand instead of `replications`.
             validate_only: check and lay out; nothing is stored.
         Raises:
             SpecError: the spec, an axis or a point is wrong, with every problem.
@@ -116,8 +121,9 @@ class SweepCalls:
                 for row in points
             ],
             samples=samples,
-            replications=replications,
+            replications=replications if until is None else until.most,
             seed=seed,
+            until=None if until is None else _rule_message(until),
             sweep_id=sweep_id,
             request_id=secrets.token_hex(16) if request_id is None else request_id,
             labels=labels or {},
@@ -252,18 +258,19 @@ class AsyncSweep:
             DatasetError: the directory is taken, a result is damaged, or the server is of another version.
             SweepInterrupted: `stop` was set before all was there.
         """
-        from gcsim.sweep.execute import run_sweep
+        from gcsim.sweep.execute import begin_sweep, describe, run_sweep
 
         plan = await self.plan()
-        if out is None:
-            out = Path(tempfile.mkdtemp(prefix="gcsim-")) / plan.sweep_id
+        directory = Path(out or Path(tempfile.mkdtemp(prefix="gcsim-")) / plan.sweep_id)
+        begin_sweep(describe(plan), directory, resume=resume)
+        write_origin(directory, Origin(sweep=f"sweeps/{self.id}", server=self.client.target))
         loop, stop = asyncio.get_running_loop(), stop or threading.Event()
         try:
             return await asyncio.to_thread(
                 run_sweep,
                 plan,
-                Path(out),
-                resume=resume,
+                directory,
+                resume=True,
                 executor=lambda directory: ServerExecutor(self.client, self.id, directory, loop),
                 progress=progress,
                 stop=stop,
@@ -273,6 +280,7 @@ class AsyncSweep:
 
     async def plan(self) -> SweepPlan:
         """The plan as the server has it, equal to what `plan_sweep` makes of the same spec and axes."""
+        from gcsim.datasets.stopping import StopRule
         from gcsim.sweep.plan import Point, SweepPlan
 
         message = self.message
@@ -289,8 +297,14 @@ class AsyncSweep:
         for run in await self.runs():
             points.setdefault(run.point_id, []).append(run)
         layout = sweep_pb2.SweepLayout.Name(message.layout).removeprefix("SWEEP_LAYOUT_")
+        until = None
+        if message.HasField("until"):
+            widths = {width.metric: width.half_width_frac for width in message.until.widths}
+            least = message.until.least_replications
+            until = StopRule(least=least, most=message.replications, widths=widths)
         plan = SweepPlan(
             spec=spec,
+            until=until,
             seed=message.seed,
             replications=message.replications,
             layout=layout.lower().replace("_", "-"),
@@ -323,6 +337,8 @@ class _Pages:
     """Where to look for runs that have not ended: `token` of the first page that has one."""
 
     token: str = ""
+    begun: int = 0
+    """Runs before it that have been queued."""
     looked_at: int = -1
     """Runs that had ended when it was looked at last."""
 
@@ -343,6 +359,7 @@ class ServerExecutor:
         self._outcomes: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
         self._wanted: set[str] = set()
         self._ended: dict[str, sweep_pb2.SweepRun] = {}
+        self._skipped: set[str] = set()
         self._fetching: set[asyncio.Task[None]] = set()
         self._places = asyncio.Semaphore(DOWNLOADS)
         self._following = asyncio.run_coroutine_threadsafe(self._follow(), loop)
@@ -391,8 +408,15 @@ class ServerExecutor:
         """Fetch a run, or say why there is nothing to fetch; once it has ended and was asked for."""
         from gcsim.sweep.executor import RETRY, Outcome
 
+        if run_id not in self._wanted:
+            return
+        if run_id in self._skipped:
+            self._wanted.discard(run_id)
+            message = "the server did not begin it, because its point has a run without a result"
+            self._outcomes.put(Outcome(run_id=run_id, error="SKIPPED", message=message, retry=True))
+            return
         run = self._ended.get(run_id)
-        if run is None or run_id not in self._wanted:
+        if run is None:
             return
         self._wanted.discard(run_id)
         if run.state == run_pb2.RUN_STATE_SUCCEEDED:
@@ -427,27 +451,68 @@ class ServerExecutor:
                 counts, final = sweep.counts, sweep.state in FINAL
                 ended = counts.succeeded + counts.failed + counts.cancelled
                 if final or ended - max(0, pages.looked_at) >= LOOK_AFTER or pages.looked_at < 0:
-                    await self._look(pages, final=final)
+                    await self._look(
+                        pages, begun=sweep.counts.total - counts.pending - counts.skipped, final=final
+                    )
                     pages.looked_at = ended
         except Exception as error:
             self._outcomes.put(error)
 
-    async def _look(self, pages: _Pages, *, final: bool) -> None:
-        token = pages.token
+    async def _look(self, pages: _Pages, *, begun: int, final: bool) -> None:
+        """Look through the runs, up to the last of `begun` ones that have been queued."""
+        token, seen = pages.token, pages.begun
         while True:
             page = await self._client.sweep_runs_page(self._sweep_id, token)
-            ended = [run for run in page.runs if final or run.state in _ENDED]
-            for run in ended:
+            open_runs = 0
+            for run in page.runs:
                 run_id = run.dataset.removeprefix("datasets/")
-                if run_id not in self._ended:
+                if run.skipped:
+                    self._skipped.add(run_id)
+                elif not (final or run.state in _ENDED):
+                    open_runs += 1
+                    continue
+                elif run_id not in self._ended:
                     self._ended[run_id] = run
-                    self._hand_out(run_id)
-            begun = any(run.run for run in page.runs)
-            if not page.next_page_token or not (begun or final):
+                self._hand_out(run_id)
+            seen += sum(bool(run.run) for run in page.runs)
+            if not page.next_page_token or (seen >= begun and not final):
                 return
-            if token == pages.token and len(ended) == len(page.runs):
-                pages.token = page.next_page_token
+            if token == pages.token and not open_runs:
+                pages.token, pages.begun = page.next_page_token, seen
             token = page.next_page_token
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The sweep of a server that a directory is made of."""
+
+    sweep: str
+    server: str
+
+
+def write_origin(directory: Path, origin: Origin) -> None:
+    """Keep it in the directory."""
+    from gcsim.sweep.execute import write_whole
+
+    write_whole(directory / ORIGIN_NAME, json.dumps(asdict(origin), indent=1) + "\n")
+
+
+def read_origin(directory: Path) -> Origin | None:
+    """The sweep that a directory is made of; None: of none that is known.  Raises DatasetError."""
+    path = directory / ORIGIN_NAME
+    try:
+        return Origin(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise DatasetError(f"{path}: cannot be read ({error}); remove it to submit the sweep anew") from error
+
+
+def _rule_message(rule: StopRule) -> sweep_pb2.StopRule:
+    widths = [
+        sweep_pb2.IntervalWidth(metric=metric, half_width_frac=width) for metric, width in rule.widths.items()
+    ]
+    return sweep_pb2.StopRule(least_replications=rule.least, widths=widths)
 
 
 def sweep_state_name(sweep: sweep_pb2.Sweep) -> str:

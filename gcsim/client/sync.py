@@ -100,7 +100,7 @@ class Client:
 
         Args:
             axes: as on the command line, such as ``"gogc=50,100,200"``.
-            fields: layout, points, samples, replications, seed, sweep_id, request_id, labels, skip_cache,
+            fields: layout, points, samples, replications, seed, until, sweep_id, request_id, labels, skip_cache,
                 max_run_duration_s, validate_only, as of `AsyncClient.submit_sweep`.
         """
         return SubmittedSweep(self, self._do(self._client.submit_sweep(spec, axes, **fields)))

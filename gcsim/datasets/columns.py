@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,12 @@ def column(cells: Sequence[Any] | npt.NDArray[Any], kind: pa.DataType) -> pa.Arr
     if dtype == np.bool_:
         values = np.packbits(values, bitorder="little")
     return pa.Array.from_buffers(kind, n, [validity, pa.py_buffer(values)])
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as a table; a cell that a row lacks is null."""
+    arrays = [column([row.get(field.name) for row in rows], field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _strings(cells: Iterable[Any], validity: pa.Buffer | None) -> pa.Array:

@@ -18,7 +18,7 @@ from scipy import stats
 
 from gcsim.datasets.metrics import METRICS
 from gcsim.datasets.reader import Result
-from gcsim.datasets.sweep import SweepPoint, SweepResult
+from gcsim.datasets.sweep import Each, SweepPoint, SweepResult
 
 Method = Literal["paired", "welch", "single"]
 CONFIDENCE_FRAC = 0.95
@@ -71,10 +71,13 @@ Side = Mapping[int, Mapping[str, float | int | None]]
 """Seed -> summary of its run."""
 
 
-def compare(a: Result | SweepResult, b: Result | SweepResult) -> tuple[list[Comparison], Unmatched]:
+def compare(a: Result | SweepResult, b: Result | SweepResult) -> tuple[Sequence[Comparison], Unmatched]:
     """Compare two datasets; of two sweeps, the points that both have.
 
     A sweep is compared with a run or replications by each of its points.
+
+    Returns:
+        The comparisons, each made when it is asked for, and what could not be compared.
     """
     if isinstance(a, SweepResult) and isinstance(b, SweepResult):
         by_knobs = {_key(point): point for point in b.points if point.runs}
@@ -84,17 +87,21 @@ def compare(a: Result | SweepResult, b: Result | SweepResult) -> tuple[list[Comp
             only_a=tuple(p.label for p in a.points if p.runs and _key(p) not in by_knobs),
             only_b=tuple(p.label for p in b.points if p.runs and _key(p) not in known),
         )
-        return [compare_sides(p.label, _side(p.runs), _side(q.runs)) for p, q in pairs], unmatched
+        return Each(pairs, lambda pair: compare_sides(pair[0].label, *map(_side_of, pair))), unmatched
     if isinstance(a, SweepResult):
         assert isinstance(b, Result)
-        return [
-            compare_sides(p.label, _side(p.runs), _side(_runs(b))) for p in a.points if p.runs
-        ], Unmatched()
+        side = _side(_runs(b))
+        points = [point for point in a.points if point.runs]
+        return Each(points, lambda p: compare_sides(p.label, _side_of(p), side)), Unmatched()
     if isinstance(b, SweepResult):
-        return [
-            compare_sides(p.label, _side(_runs(a)), _side(p.runs)) for p in b.points if p.runs
-        ], Unmatched()
+        side = _side(_runs(a))
+        points = [point for point in b.points if point.runs]
+        return Each(points, lambda p: compare_sides(p.label, side, _side_of(p))), Unmatched()
     return [compare_sides("", _side(_runs(a)), _side(_runs(b)))], Unmatched()
+
+
+def _side_of(point: SweepPoint) -> Side:
+    return _side(point.runs)
 
 
 def _key(point: SweepPoint) -> str:

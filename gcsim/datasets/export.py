@@ -9,22 +9,28 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gcsim.datasets.dictionary import DICTIONARY_NAME, README_NAME, dictionary_json, dictionary_markdown
 from gcsim.datasets.manifest import FileEntry
+from gcsim.datasets.parts import write_parts
 from gcsim.datasets.schema import SCHEMA_VERSION
-from gcsim.datasets.sweep import ERROR_COLUMN, SWEEP_COLUMNS, SweepResult, points_table
+from gcsim.datasets.sweep import (
+    ERROR_COLUMN,
+    ROWS_PER_GROUP,
+    SWEEP_COLUMNS,
+    SweepResult,
+    points_parts,
+    points_schema,
+)
 from gcsim.errors import DatasetError
 
-ROWS_PER_GROUP = 128 * 1024
 EXPORT_NAME = "export.json"
 
 
 def export_sweep(sweep: SweepResult, out: Path) -> list[Path]:
     """Write `<table>.parquet` for every table, `points.parquet`, the data dictionary and `export.json` into a new directory.
 
-    Memory is bounded by one run's table and one row group, however many runs there are.
+    Memory is bounded by some runs' tables and one row group, however many runs there are.
 
     Returns:
         The files.
@@ -43,10 +49,17 @@ def export_sweep(sweep: SweepResult, out: Path) -> list[Path]:
             "gcsim.seed": str(sweep.description.seed),
             "gcsim.spec_json": json.dumps(sweep.spec, sort_keys=True, ensure_ascii=False),
         }
-        rows = {name: _write(sweep, name, part, metadata) for name in sweep.tables}
-        points = points_table(sweep)
-        pq.write_table(points.replace_schema_metadata(metadata), part / "points.parquet", compression="zstd")
-        rows["points"] = points.num_rows
+        tables = {
+            name: (table.schema, table.parts(), ROWS_PER_GROUP if name == "runs" else None)
+            for name, table in sweep.tables_by_run_id().items()
+        }
+        tables["points"] = points_schema(sweep), points_parts(sweep), ROWS_PER_GROUP
+        rows = {
+            name: write_parts(
+                part / f"{name}.parquet", schema, parts, metadata=metadata, rows_per_group=per_group
+            )
+            for name, (schema, parts, per_group) in tables.items()
+        }
         _dictionary(sweep, part)
         files = {p.name: asdict(FileEntry.of(p, rows=rows.get(p.stem))) for p in sorted(part.iterdir())}
         body = {"sweep_id": sweep.sweep_id, "schema_version": SCHEMA_VERSION, "files": files}
@@ -60,31 +73,6 @@ def export_sweep(sweep: SweepResult, out: Path) -> list[Path]:
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return sorted(out.iterdir())
-
-
-def _write(sweep: SweepResult, name: str, directory: Path, metadata: dict[str, str]) -> int:
-    """One table, run by run in the order of run ids, in row groups of `ROWS_PER_GROUP`."""
-    table = sweep.tables[name]
-    schema = table.schema.with_metadata(metadata)
-    written = 0
-    with pq.ParquetWriter(directory / f"{name}.parquet", schema, compression="zstd") as writer:
-        if name == "runs":
-            whole = table.to_arrow().sort_by("run_id").cast(schema)
-            writer.write_table(whole, row_group_size=ROWS_PER_GROUP)
-            return int(whole.num_rows)
-        held: list[pa.Table] = []
-        count = 0
-        for part in sweep.parts_by_run_id(name):
-            held.append(part.replace_schema_metadata(None).cast(schema.remove_metadata()))
-            count += part.num_rows
-            if count >= ROWS_PER_GROUP:
-                joined = pa.concat_tables(held)
-                full = count // ROWS_PER_GROUP * ROWS_PER_GROUP
-                writer.write_table(joined.slice(0, full).cast(schema), row_group_size=ROWS_PER_GROUP)
-                held, count, written = [joined.slice(full)], count - full, written + full
-        if count:
-            writer.write_table(pa.concat_tables(held).cast(schema), row_group_size=ROWS_PER_GROUP)
-    return written + count
 
 
 def _dictionary(sweep: SweepResult, directory: Path) -> None:

@@ -65,6 +65,12 @@ class StopRule:
         return cls(least=data["least"], most=data["most"], widths=dict(data["widths"]))
 
 
+def metric_remedy(name: str) -> str:
+    """What to write instead of what is no metric."""
+    near = difflib.get_close_matches(name, METRIC_BY_NAME, n=1)
+    return f"did you mean {near[0]}?" if near else "`gcsim names` lists the metrics"
+
+
 def parse_stop_rule(texts: Sequence[str], *, least: int, most: int) -> StopRule:
     """``["latency_ns_p99<2%"]`` -> a rule; every problem is reported.
 
@@ -78,9 +84,7 @@ def parse_stop_rule(texts: Sequence[str], *, least: int, most: int) -> StopRule:
         if match is None or float(match[2]) == 0:
             message, remedy = "is no rule", "write METRIC<N% such as latency_ns_p99<2%"
         elif match[1] not in METRIC_BY_NAME:
-            near = difflib.get_close_matches(match[1], METRIC_BY_NAME, n=1)
-            message = f"names {match[1]}, which is no metric"
-            remedy = f"did you mean {near[0]}?" if near else "`gcsim names` lists the metrics"
+            message, remedy = f"names {match[1]}, which is no metric", metric_remedy(match[1])
         else:
             widths[match[1]] = float(match[2]) / 100
             continue

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -282,6 +283,7 @@ def combine(summaries: Iterable[Mapping[str, Number]], *, confidence_frac: float
     return combined
 
 
+@cache
 def student_t(quantile: float, degrees: int) -> float:
     """Quantile of Student's t distribution, for quantile in (0.5, 1) and whole degrees of freedom.
 

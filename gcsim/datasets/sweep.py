@@ -5,6 +5,7 @@
     failed/<run_id>.json each run that cannot be done, with its error
     runs.parquet         when all is done: a row per run, those that failed too
     points.parquet       when all is done: a row per point, means and intervals over its replications
+    server.json          of which sweep on a server it is made, where it is
 
 A run that is in neither is pending.  A sweep that stops a point's replications early (`gcsim.datasets.stopping`) plans the
 most that it may take; which of them count follows from the runs that are there.  Knobs are added to the tables as real columns when they are read or exported, so
@@ -14,17 +15,20 @@ a run directory depends on its own spec alone and two sweeps that share a point 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar, overload
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from gcsim.datasets.columns import table_of
 from gcsim.datasets.manifest import FORMAT
-from gcsim.datasets.metrics import METRICS
+from gcsim.datasets.metrics import METRIC_BY_NAME, METRICS
+from gcsim.datasets.parts import write_parts
 from gcsim.datasets.reader import Result, load
 from gcsim.datasets.schema import RUN_ID, SCHEMA_VERSION, TABLES, Column, Knob, check_schema_version
 from gcsim.datasets.stopping import StopRule
@@ -37,6 +41,14 @@ RUNS_DIR = "datasets"
 FAILED_DIR = "failed"
 RECOMMENDATION_NAME = "recommendation.json"
 """What a search over settings came to, where the sweep is one (`gcsim.optimize`)."""
+ROWS_AT_ONCE = 256
+"""Rows of runs and points that are Python objects at the same time; a row of a point has some 270 columns."""
+
+ROWS_PER_GROUP = 1024
+"""Of runs and points, whose rows are wide: a column's encoder takes some ten KiB, and they have hundreds of columns."""
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +59,10 @@ class PlannedPoint:
     label: str
     knobs: Mapping[str, Knob]
     run_ids: tuple[str, ...]
+
+
+PlannedRun = tuple[PlannedPoint, int, str]
+"""Point, number of the replication, run id."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +97,8 @@ class SweepDescription:
     def read(cls, directory: Path) -> Self:
         """Raises DatasetError if the directory has none, or one that is not ours, damaged or of a newer version."""
         path = directory / SWEEP_NAME
+        if not path.is_file():
+            raise DatasetError(f"{directory}: no sweep of gcsim, it has no {SWEEP_NAME}")
         try:
             body = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as err:
@@ -176,26 +194,113 @@ def knob_value(column: Column, value: Knob) -> Knob:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-class SweepPoint:
-    """One setting, with its runs as far as they are done."""
+class DoneRuns(Mapping[str, Result]):
+    """The runs of a sweep that are done, by id, in order of the plan.
 
-    def __init__(
-        self, planned: PlannedPoint, runs: Mapping[str, Result], failures: Mapping[str, Failure]
-    ) -> None:
+    Each was looked at once, and what is asked of all of them is kept in little room: metrics and names of tables.  The rest
+    is read when a run is asked for, and not kept: a sweep may have ten thousand.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._metrics: dict[str, array[float]] = {}
+        self._tables: dict[str, tuple[str, ...]] = {}
+        self._sets: dict[tuple[str, ...], tuple[str, ...]] = {}
+        """Each set of names once: nearly always all runs have the same tables."""
+
+    def add(self, run_id: str) -> None:
+        """Look at a run; DatasetError if it is damaged."""
+        run = self._open(run_id)
+        values = (run.summary[name] for name in METRIC_BY_NAME)
+        self._metrics[run_id] = array("d", [math.nan if value is None else value for value in values])
+        names = tuple(run.tables)
+        self._tables[run_id] = self._sets.setdefault(names, names)
+
+    def metrics(self, run_id: str) -> Metrics:
+        """Metrics of a run by name, as floats."""
+        values = zip(METRIC_BY_NAME, self._metrics[run_id], strict=True)
+        return {name: None if math.isnan(value) else value for name, value in values}
+
+    def table_names(self) -> list[str]:
+        """Tables that any of them has, in the order of their first appearance."""
+        return list(dict.fromkeys(name for names in self._sets for name in names))
+
+    def with_table(self, name: str) -> list[str]:
+        """Ids of the runs that have a table, in order."""
+        return [run_id for run_id, names in self._tables.items() if name in names]
+
+    def table_path(self, run_id: str, name: str) -> Path:
+        """The file of a table of a run."""
+        return self._directory / run_id / f"{name}.parquet"
+
+    def _open(self, run_id: str) -> Result:
+        return load(self._directory / run_id)
+
+    def __getitem__(self, run_id: str) -> Result:
+        if run_id not in self._metrics:
+            raise KeyError(run_id)
+        return self._open(run_id)
+
+    def __contains__(self, run_id: object) -> bool:
+        return run_id in self._metrics
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._metrics)
+
+    def __len__(self) -> int:
+        return len(self._metrics)
+
+
+class Each(Sequence[T]):
+    """What a function makes of each of some things, made when it is asked for."""
+
+    def __init__(self, things: Sequence[S], make: Callable[[S], T]) -> None:
+        self._things = things
+        self._make = make
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        if isinstance(index, slice):
+            return tuple(map(self._make, self._things[index]))
+        return self._make(self._things[index])
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+
+class SweepPoint:
+    """One setting, with its runs as far as they are done: `runs` opens each when it is asked for."""
+
+    def __init__(self, planned: PlannedPoint, runs: DoneRuns, failures: Mapping[str, Failure]) -> None:
         self.point_id = planned.point_id
         self.label = planned.label
-        self.knobs = dict(planned.knobs)
-        self.runs = tuple(runs[name] for name in planned.run_ids if name in runs)
+        self.knobs = planned.knobs
+        self._done = runs
+        self.run_ids = tuple(name for name in planned.run_ids if name in runs)
+        """Of the runs that are done."""
         self.failures = tuple(failures[name] for name in planned.run_ids if name in failures)
-        self.pending = len(planned.run_ids) - len(self.runs) - len(self.failures)
+        self.pending = len(planned.run_ids) - len(self.run_ids) - len(self.failures)
 
-    @cached_property
+    @property
+    def runs(self) -> Sequence[Result]:
+        """The runs that are done, by replication."""
+        return Each(self.run_ids, self._done.__getitem__)
+
+    @property
+    def metrics(self) -> list[Metrics]:
+        """Metrics of each run that is done, as floats."""
+        return [self._done.metrics(name) for name in self.run_ids]
+
+    @property
     def summary(self) -> Metrics | None:
         """Means and intervals over the replications that are done, as `Result.summary` has them; None: no run is."""
-        return combine(run.summary for run in self.runs) if self.runs else None
+        return combine(self.metrics) if self.run_ids else None
 
     def __repr__(self) -> str:
-        return f"SweepPoint({self.label!r}, {len(self.runs)} runs)"
+        return f"SweepPoint({self.label!r}, {len(self.run_ids)} runs)"
 
 
 class SweepResult:
@@ -204,43 +309,40 @@ class SweepResult:
     def __init__(self, path: Path, description: SweepDescription) -> None:
         self.path = path
         self.failures: dict[str, Failure] = {}
-        self.runs: dict[str, Result] = {}
+        self.runs = DoneRuns(path / RUNS_DIR)
         """Run id -> its `Result`, in order of the plan."""
-        points = [
-            replace(point, run_ids=self._open(point, description.until)) for point in description.points
-        ]
+        points = [self._open(point, description.until) for point in description.points]
         self.description = replace(description, points=tuple(points))
         """What was planned; of each point the replications that count."""
         self.points = tuple(SweepPoint(p, self.runs, self.failures) for p in self.description.points)
         self.knobs = knob_columns(description.points, description.columns)
-        self.tables = Tables(self._tables())
 
-    def _open(self, point: PlannedPoint, until: StopRule | None) -> tuple[str, ...]:
-        """Open the runs of a point, up to where its replications are stopped; the ids of those that count."""
+    def _open(self, point: PlannedPoint, until: StopRule | None) -> PlannedPoint:
+        """Look at the runs of a point, up to where its replications are stopped; the point with those that count."""
         looks = (len(point.run_ids),) if until is None else until.looks
         first = 0
         for look in looks:
             for name in point.run_ids[first:look]:
                 if (self.path / RUNS_DIR / name).is_dir():
-                    self.runs[name] = load(self.path / RUNS_DIR / name)
+                    self.runs.add(name)
                 elif (self.path / FAILED_DIR / f"{name}.json").is_file():
                     self.failures[name] = Failure.read(self.path / FAILED_DIR / f"{name}.json")
             names = point.run_ids[:look]
             # With a failed run the point is not what it should be, and more of the same does not mend it.
             if until is None or not all(name in self.runs for name in names) or self._is_enough(names, until):
-                return names
+                return point if len(names) == len(point.run_ids) else replace(point, run_ids=names)
             first = look
-        return point.run_ids
+        return point
 
     def _is_enough(self, names: Sequence[str], until: StopRule) -> bool:
-        return until.is_met([self.runs[name].summary for name in names])
+        return until.is_met([self.runs.metrics(name) for name in names])
 
     def is_narrow(self, point: SweepPoint) -> bool | None:
         """Whether a point's intervals are as narrow as was asked; None: nothing was asked, or that is not known yet."""
         until = self.description.until
         if until is None or point.pending or point.failures:
             return None
-        return until.is_met([run.summary for run in point.runs])
+        return until.is_met(point.metrics)
 
     @property
     def sweep_id(self) -> str:
@@ -261,37 +363,44 @@ class SweepResult:
             *((c.field(), knob_value(c, point.knobs[name])) for name, c in self.knobs.items()),
         )
 
-    def runs_in_order(self) -> Iterator[tuple[PlannedPoint, int, str]]:
-        """Every planned run: point, number of the replication, run id."""
+    def planned_runs(self) -> Iterator[PlannedRun]:
+        """Every planned run in order: point, number of the replication, run id."""
         for point in self.description.points:
             for replication, name in enumerate(point.run_ids):
                 yield point, replication, name
 
-    def parts_by_run_id(self, name: str) -> Iterator[pa.Table]:
-        """A table run by run, in the order of run ids, with the sweep's own columns."""
-        planned = sorted(self.runs_in_order(), key=lambda run: run[2])
-        for point, replication, run_id in planned:
-            if run_id in self.runs and name in self.runs[run_id].tables:
-                path = self.runs[run_id].tables[name].paths[0]
-                yield Table(name, (path,), (self.constants_of(point, replication),)).to_arrow()
+    @cached_property
+    def tables(self) -> Tables:
+        """Tables over all runs, in order of the plan."""
+        planned = list(self.planned_runs())
+        names = [name for name in self.runs.table_names() if name != "runs"]
+        return Tables(
+            {"runs": RunsTable(self, planned), **{name: self._table(name, planned) for name in names}}
+        )
+
+    def tables_by_run_id(self) -> Tables:
+        """The same tables in the order of run ids."""
+        planned = sorted(self.planned_runs(), key=lambda run: run[2])
+        return Tables(
+            {
+                name: RunsTable(self, planned) if name == "runs" else self._table(name, planned)
+                for name in self.tables
+            }
+        )
+
+    def _table(self, name: str, planned: Sequence[PlannedRun]) -> Table:
+        having = set(self.runs.with_table(name))
+        mine = [run for run in planned if run[2] in having]
+        return Table(
+            name,
+            Each(mine, lambda run: self.runs.table_path(run[2], name)),
+            Each(mine, lambda run: self.constants_of(run[0], run[1])),
+        )
 
     def verify(self) -> None:
         """Read every file of every run and compare its SHA-256; DatasetError on the first that differs."""
         for run in self.runs.values():
             run.verify()
-
-    def _tables(self) -> dict[str, Table]:
-        names: dict[str, list[tuple[Path, Constants]]] = {}
-        for point, replication, run_id in self.runs_in_order():
-            if run_id in self.runs:
-                constants = self.constants_of(point, replication)
-                for name, table in self.runs[run_id].tables.items():
-                    if name != "runs":
-                        names.setdefault(name, []).append((table.paths[0], constants))
-        tables: dict[str, Table] = {"runs": RunsTable(self)}
-        for name, parts in names.items():
-            tables[name] = Table(name, tuple(p for p, _ in parts), tuple(c for _, c in parts))
-        return tables
 
     def __repr__(self) -> str:
         return f"SweepResult({str(self.path)!r}, {len(self.points)} points, {len(self.runs)} runs)"
@@ -300,9 +409,11 @@ class SweepResult:
 class RunsTable(Table):
     """Table `runs` of a sweep: a row per planned run in order, with status succeeded, failed or pending."""
 
-    def __init__(self, sweep: SweepResult) -> None:
+    def __init__(self, sweep: SweepResult, planned: Sequence[PlannedRun]) -> None:
         self._sweep = sweep
-        super().__init__("runs", tuple(run.tables["runs"].paths[0] for run in sweep.runs.values()))
+        self._planned = planned
+        done = [run_id for _, _, run_id in planned if run_id in sweep.runs]
+        super().__init__("runs", Each(done, lambda run_id: sweep.runs.table_path(run_id, "runs")))
 
     @property
     def schema(self) -> pa.Schema:
@@ -312,20 +423,28 @@ class RunsTable(Table):
     @property
     def num_rows(self) -> int:
         """Planned runs."""
-        return sum(len(point.run_ids) for point in self._sweep.description.points)
+        return len(self._planned)
 
     def to_arrow(self, columns: list[str] | None = None) -> pa.Table:
         """The rows as an Arrow table, or only some columns of it."""
-        rows = [self._row(*planned) for planned in self._sweep.runs_in_order()]
-        table = pa.Table.from_pylist(rows, schema=self.schema)
-        return table if columns is None else table.select(columns)
+        return pa.Table.from_batches(
+            [batch for part in self.parts(columns) for batch in part.to_batches()],
+            schema=self.schema if columns is None else pa.schema([self.schema.field(c) for c in columns]),
+        )
+
+    def parts(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """The rows, some hundred at a time."""
+        schema = self.schema
+        for planned in _batched(self._planned):
+            part = table_of([self._row(*run) for run in planned], schema)
+            yield part if columns is None else part.select(columns)
 
     def _row(self, point: PlannedPoint, replication: int, run_id: str) -> dict[str, Any]:
         sweep = self._sweep
         row: dict[str, Any] = {"run_id": run_id, "name": sweep.description.name}
         row |= {field.name: value for field, value in sweep.constants_of(point, replication)}
         if run_id in sweep.runs:
-            (done,) = pq.read_table(sweep.runs[run_id].tables["runs"].paths[0], partitioning=None).to_pylist()
+            (done,) = Table("runs", (sweep.runs.table_path(run_id, "runs"),)).to_arrow().to_pylist()
             row.update(done)
             return row
         failure = sweep.failures.get(run_id)
@@ -362,28 +481,37 @@ _ENDINGS = ("", "_stddev", "_ci95_low", "_ci95_high")
 _NO_SUMMARY = ("replications", *(m.name + ending for m in METRICS for ending in _ENDINGS))
 
 
-def points_rows(sweep: SweepResult) -> list[dict[str, Any]]:
-    """One flat row per point, in order: setting, how many runs are done, failed and pending, means and intervals.
+def points_row(sweep: SweepResult, point: SweepPoint) -> dict[str, Any]:
+    """One flat row of a point: setting, how many runs are done, failed and pending, means and intervals.
 
     Where replications are stopped early, `ci_reached` says whether the intervals are as narrow as was asked.
     """
-    rows = []
-    for point in sweep.points:
-        row: dict[str, Any] = {"point_id": point.point_id, "label": point.label}
-        row |= {name: knob_value(column, point.knobs[name]) for name, column in sweep.knobs.items()}
-        row |= {"succeeded": len(point.runs), "failed": len(point.failures), "pending": point.pending}
-        row["error"] = f"{point.failures[0].error}: {point.failures[0].message}" if point.failures else None
-        if sweep.description.until is not None:
-            row["ci_reached"] = sweep.is_narrow(point)
-        # A metric may have the name of a knob (assists); the knob then goes by its path.
-        row |= point.summary or dict.fromkeys(_NO_SUMMARY)
-        del row["replications"]
-        rows.append(row)
-    return rows
+    row: dict[str, Any] = {"point_id": point.point_id, "label": point.label}
+    row |= {name: knob_value(column, point.knobs[name]) for name, column in sweep.knobs.items()}
+    row |= {"succeeded": len(point.run_ids), "failed": len(point.failures), "pending": point.pending}
+    row["error"] = f"{point.failures[0].error}: {point.failures[0].message}" if point.failures else None
+    if sweep.description.until is not None:
+        row["ci_reached"] = sweep.is_narrow(point)
+    # A metric may have the name of a knob (assists); the knob then goes by its path.
+    row |= point.summary or dict.fromkeys(_NO_SUMMARY)
+    del row["replications"]
+    return row
+
+
+def points_parts(sweep: SweepResult) -> Iterator[pa.Table]:
+    """The rows of all points in order, some hundred at a time."""
+    schema = points_schema(sweep)
+    for points in _batched(sweep.points):
+        yield table_of([points_row(sweep, point) for point in points], schema)
 
 
 def points_table(sweep: SweepResult) -> pa.Table:
-    """A row per point, in order: setting, how many runs are done, failed and pending, means and intervals."""
+    """A row per point, in order."""
+    return pa.concat_tables([points_schema(sweep).empty_table(), *points_parts(sweep)])
+
+
+def points_schema(sweep: SweepResult) -> pa.Schema:
+    """Schema of the table of points."""
     words = {"point_id", "label", "error"}
     counts = {"succeeded", "failed", "pending"}
     fields = []
@@ -396,15 +524,24 @@ def points_table(sweep: SweepResult) -> pa.Table:
         else:
             kind = pa.string() if name in words else pa.int64() if name in counts else pa.float64()
             fields.append(pa.field(name, kind, nullable=name not in counts | {"point_id", "label"}))
-    return pa.Table.from_pylist(points_rows(sweep), schema=pa.schema(fields))
+    return pa.schema(fields)
 
 
 def write_sweep_tables(sweep: SweepResult, directory: Path) -> None:
     """Write `runs.parquet` and `points.parquet`, each as a whole or not at all."""
-    for name, table in (("runs", sweep.tables["runs"].to_arrow()), ("points", points_table(sweep))):
+    runs = sweep.tables["runs"]
+    for name, schema, parts in (
+        ("runs", runs.schema, runs.parts()),
+        ("points", points_schema(sweep), points_parts(sweep)),
+    ):
         part = directory / f".{name}.parquet.partial"
         try:
-            pq.write_table(table, part, compression="zstd")
+            write_parts(part, schema, parts, rows_per_group=ROWS_PER_GROUP)
             part.replace(directory / f"{name}.parquet")
         except OSError as err:
             raise DatasetError(f"{directory}: table {name} cannot be written ({err})") from err
+
+
+def _batched(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    for first in range(0, len(things), ROWS_AT_ONCE):
+        yield things[first : first + ROWS_AT_ONCE]

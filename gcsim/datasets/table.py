@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gcsim.datasets.parts import joined
 from gcsim.datasets.schema import Knob
 from gcsim.errors import DatasetError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+THREADS_FROM_ROWS = 10_000
+"""Reading fewer rows, threads cost more than they bring; a sweep reads many small files."""
 
 Constants = tuple[tuple[pa.Field, Knob], ...]
 """Columns that have one value throughout a file, put behind run_id; a column that the file has itself is left alone."""
@@ -22,7 +26,7 @@ Constants = tuple[tuple[pa.Field, Knob], ...]
 class Table:
     """One table of one run or, put together in order, of several.  Nothing is read before it is asked for."""
 
-    def __init__(self, name: str, paths: tuple[Path, ...], constants: tuple[Constants, ...] = ()) -> None:
+    def __init__(self, name: str, paths: Sequence[Path], constants: Sequence[Constants] = ()) -> None:
         self.name = name
         self.paths = paths
         self._constants = constants
@@ -46,28 +50,31 @@ class Table:
 
     def to_arrow(self, columns: list[str] | None = None) -> pa.Table:
         """The rows as an Arrow table, or only some columns of it."""
-        parts = list(self.parts(columns))
+        if len(self.paths) == 1:
+            return next(self.parts(columns))
         # File metadata (seed, run_id) differs from run to run; the columns must not.
-        return (
-            parts[0]
-            if len(parts) == 1
-            else pa.concat_tables([p.replace_schema_metadata(None) for p in parts])
-        )
+        return pa.concat_tables(joined(self.parts(columns)))
 
     def parts(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """The rows file by file, in order: a file is a run."""
         for number, path in enumerate(self.paths):
             constants = self._constants[number] if self._constants else ()
-            with _parquet_errors(path):
-                if columns is None or not constants:
-                    read = pq.read_table(path, columns=columns, partitioning=None)
-                else:
-                    # One column is read in any case: constants need to know how many rows there are.
-                    own = set(pq.read_schema(path).names)
-                    wanted = ["run_id", *(c for c in columns if c in own and c != "run_id")]
-                    read = pq.read_table(path, columns=wanted, partitioning=None)
-            part = with_constants(read, constants)
-            yield part if columns is None else part.select(columns)
+            with _parquet_errors(path), pq.ParquetFile(path) as file:
+                own = file.schema_arrow.names
+                wanted = None if columns is None else [name for name in columns if name in own]
+                if columns is not None and not wanted:
+                    wanted = own[:1]  # constants need to know how many rows there are
+                threads = file.metadata.num_rows >= THREADS_FROM_ROWS
+                part = with_constants(file.read(columns=wanted, use_threads=threads), constants)
+            if columns is not None:
+                missing = [name for name in columns if name not in part.column_names]
+                if missing:
+                    known = ", ".join(self.schema.names)
+                    raise DatasetError(
+                        f"table {self.name} has no column {', '.join(missing)}; it has {known}"
+                    )
+                part = part.select(columns)
+            yield part
 
     def to_pandas(self) -> pd.DataFrame:
         """The rows as a pandas DataFrame."""

@@ -118,7 +118,8 @@ def sweep_page(sweep: SweepResult) -> str:
         raise DatasetError(f"{sweep.path}: no run of this sweep has succeeded, so there is nothing to draw")
     first = extract.baseline(sweep, points)
     knobs = extract.knob_values(sweep, points)
-    ranks = [[values.index(point.knobs[name]) for name, values in knobs.items()] for point in points]
+    places = {name: {value: place for place, value in enumerate(values)} for name, values in knobs.items()}
+    ranks = [[places[name][point.knobs[name]] for name in knobs] for point in points]
     front = pareto_front([[_mean(point, name) for name in OBJECTIVES] for point in points])
     panel, pareto, shown = _panel(sweep, points, knobs, ranks, first, front)
     runs, failed = len(sweep.runs), len(sweep.failures)
@@ -135,13 +136,12 @@ def sweep_page(sweep: SweepResult) -> str:
         page.Section(
             "What if",
             f'Showing <b id="chosen">{page.escape(points[first].label)}</b>. Move a slider, click a point of the chart below or a '
-            "row of the table: plots and the numbers above follow. Grey: the spec's own setting"
+            "row of the table: plots and the numbers above follow. Grey: "
             + (
-                ""
+                "the spec's own setting."
                 if _is_own(sweep, points, first)
-                else f" is not among the points; grey is {page.escape(points[first].label)}"
-            )
-            + ".",
+                else f"{page.escape(points[first].label)}, as the spec's own setting is not among the points."
+            ),
             [page.Figure(panel, "", shown)],
         ),
         page.Section(
@@ -451,14 +451,15 @@ def _points_table(sweep: SweepResult, points: Sequence[SweepPoint], front: list[
             f'<span data-v="{value if isinstance(value, int | float) else 1e300}">{page.escape(format_knob(name, value))}</span>'
             for name, value in point.knobs.items()
         ]
-        if point.summary is None:
+        summary = point.summary
+        if summary is None:
             said = point.failures[0] if point.failures else None
             text = "pending" if said is None else f"{said.error}: {said.message}"
             cells += [page.escape(text), *[""] * (len(_COLUMNS) - 1)]
             attributes.append("class=failed")
         else:
             for name in _COLUMNS:
-                value, low = point.summary[name], point.summary[f"{name}_ci95_low"]
+                value, low = summary[name], summary[f"{name}_ci95_low"]
                 spread = f" ±{100 * (value - low) / value:.1f} %" if value and low is not None else ""
                 text = words.value_text(METRIC_BY_NAME[name], value)
                 cells.append(

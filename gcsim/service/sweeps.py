@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 from gcsim.api import convert
 from gcsim.api.v1 import simulation_service_pb2 as api
 from gcsim.api.v1 import sweep_pb2
+from gcsim.datasets.metrics import METRIC_BY_NAME
+from gcsim.datasets.stopping import StopRule, metric_remedy
 from gcsim.errors import Problem, SpecError
 from gcsim.service.core import Core
 from gcsim.service.limits import MAX_PLAN_BYTES, SweepWork
@@ -36,7 +39,7 @@ from gcsim.service.status import DrainingError, RequestError
 from gcsim.spec.check import is_profile_path
 from gcsim.spec.load import spec_from_dict
 from gcsim.spec.models import Spec
-from gcsim.spec.overrides import full_path, value_at
+from gcsim.spec.overrides import full_path
 from gcsim.spec.profile import MachineProfile, load_profile
 from gcsim.sweep.axes import Axis, axis_problem, column_name
 from gcsim.sweep.plan import Layout, SweepPlan, count_points, plan_sweep
@@ -44,6 +47,7 @@ from gcsim.sweep.states import NewSweep, RunState, StoredSweep, SweepMember, Swe
 from gcsim.version import ENGINE_VERSION
 
 MAX_AXES = 64
+MAX_WIDTHS = 64
 MAX_PATH = 300
 MAX_VALUE = 10_000
 PAGE_BYTES = 1 << 20
@@ -103,6 +107,7 @@ class Sweeps:
         axes = list(_axes(request, problems))
         rows = list(_rows(request, problems))
         layout = _layout(request, problems)
+        until = _stop_rule(request, problems)
         for name, low in (("replications", 1), ("seed", 0)):
             if request.HasField(name) and getattr(request, name) < low:
                 value = str(getattr(request, name))
@@ -117,13 +122,6 @@ class Sweeps:
             too_large = []
             if count * replications <= options.max_sweep_runs:
                 too_large = _size_problems(request, axes, rows, count)
-                # An unknown field would hide what is wrong with the values of the others.
-                paths = dict.fromkeys(
-                    [*(axis.path for axis in axes), *(path for row in rows for path in row)]
-                )
-                known = {path for path in list(paths)[: 2 * MAX_AXES] if _is_field(spec, path, problems)}
-                axes = [axis for axis in axes if axis.path in known]
-                rows = [{path: value for path, value in row.items() if path in known} for row in rows]
             if too_large or (problems and not (axes or rows)):
                 raise RequestError([*problems, *too_large])
             work = SweepWork(
@@ -148,6 +146,7 @@ class Sweeps:
                 max_runs=options.max_sweep_runs,
                 find_profile=lambda name, release: _profile(name, release, profile),
                 examine=examine,
+                until=until,
             )
         except SpecError as error:
             raise SpecError([*problems, *error.problems], source="request") from error
@@ -312,18 +311,6 @@ def _rows(request: api.SubmitSweepRequest, problems: list[Problem]) -> Iterator[
         yield row
 
 
-def _is_field(spec: Spec, path: str, problems: list[Problem]) -> bool:
-    """Whether a spec has a field; if not, that is added to the problems."""
-    try:
-        value_at(spec, path)
-    except SpecError as error:
-        problems += [problem for problem in error.problems if problem not in problems]
-        return False
-    except KeyError:
-        pass  # a mapping of names, which has none of this name yet
-    return True
-
-
 def _layout(request: api.SubmitSweepRequest, problems: list[Problem]) -> Layout:
     if request.layout not in _LAYOUTS:
         words = ("is no layout", "write GRID, ZIP or LATIN_HYPERCUBE")
@@ -332,9 +319,37 @@ def _layout(request: api.SubmitSweepRequest, problems: list[Problem]) -> Layout:
     if request.layout == sweep_pb2.SWEEP_LAYOUT_LIST and request.axes:
         words = ("is for points without axes", "write GRID, ZIP or LATIN_HYPERCUBE")
         problems.append(Problem("layout", None, "LIST", *words))
-    if request.layout == sweep_pb2.SWEEP_LAYOUT_ZIP and not request.axes:
-        return "grid"  # nothing to take together
     return _LAYOUTS[request.layout]
+
+
+def _stop_rule(request: api.SubmitSweepRequest, problems: list[Problem]) -> StopRule | None:
+    """When replications are to stop early; what is wrong with that is added to the problems."""
+    if not request.HasField("until"):
+        return None
+    least, most = request.until.least_replications, request.replications
+    found = []
+    if not 2 <= least < most:
+        message = f"is not from 2 to below replications, which is {most}"
+        remedy = "let replications be the most, such as 3 and replications 20"
+        found.append(Problem("until.least_replications", None, str(least), message, remedy))
+    if not 1 <= len(request.until.widths) <= MAX_WIDTHS:
+        message, remedy = "is no number of widths", f"write 1 to {MAX_WIDTHS}"
+        found.append(Problem("until.widths", None, str(len(request.until.widths)), message, remedy))
+    widths: dict[str, float] = {}
+    for number, width in enumerate(request.until.widths[:MAX_WIDTHS]):
+        at, name = f"until.widths[{number}]", width.metric[:80]
+        if name not in METRIC_BY_NAME:
+            found.append(Problem(f"{at}.metric", None, repr(name), "is no metric", metric_remedy(name)))
+        elif name in widths:
+            found.append(Problem(f"{at}.metric", None, repr(name), "is there twice", "keep one of them"))
+        if not 0 < width.half_width_frac < math.inf:
+            remedy = "write a fraction of the mean such as 0.02"
+            found.append(
+                Problem(f"{at}.half_width_frac", None, f"{width.half_width_frac:g}", "is no width", remedy)
+            )
+        widths[name] = width.half_width_frac
+    problems += found
+    return None if found else StopRule(least=least, most=most, widths=widths)
 
 
 def _size_problems(
@@ -383,14 +398,16 @@ def sweep_message(sweep: StoredSweep, *, with_spec: bool = True) -> sweep_pb2.Sw
         state=f"SWEEP_STATE_{sweep.state}",
         counts=sweep_pb2.SweepCounts(
             total=sweep.total,
-            pending=sweep.total - sweep.fed,
+            pending=sweep.pending,
             queued=counts[RunState.QUEUED],
             running=counts[RunState.RUNNING],
             cancelling=counts[RunState.CANCELLING],
             succeeded=counts[RunState.SUCCEEDED],
             failed=counts[RunState.FAILED],
             cancelled=counts[RunState.CANCELLED],
+            skipped=sweep.skipped,
         ),
+        until=_rule_message(sweep.until),
         points=sweep.points,
         replications=sweep.replications,
         seed=sweep.seed,
@@ -419,6 +436,7 @@ def member_message(member: SweepMember) -> sweep_pb2.SweepRun:
         replication=member.replication,
         dataset=f"datasets/{point.run_ids[member.replication]}",
         run="" if member.run_id is None else f"runs/{member.run_id}",
+        skipped=member.skipped,
     )
     for override in point.overrides:
         path, _, value = override.partition("=")
@@ -446,7 +464,17 @@ def _planned_message(plan: SweepPlan) -> sweep_pb2.Sweep:
         layout=_layout_name(plan.layout),
         columns=[sweep_pb2.KnobColumn(column=name, path=path) for name, path in plan.columns.items()],
         engine_version=ENGINE_VERSION,
+        until=_rule_message(plan.until),
     )
+
+
+def _rule_message(rule: StopRule | None) -> sweep_pb2.StopRule | None:
+    if rule is None:
+        return None
+    widths = [
+        sweep_pb2.IntervalWidth(metric=metric, half_width_frac=width) for metric, width in rule.widths.items()
+    ]
+    return sweep_pb2.StopRule(least_replications=rule.least, widths=widths)
 
 
 def _layout_name(layout: str) -> str:

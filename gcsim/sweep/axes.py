@@ -48,6 +48,14 @@ def parse_axes(texts: Sequence[str]) -> list[Axis]:
     Raises:
         SpecError: with everything that is no axis, and axes given twice.
     """
+    axes, problems = read_axes(texts)
+    if problems:
+        raise SpecError(problems, source="-P")
+    return axes
+
+
+def read_axes(texts: Sequence[str]) -> tuple[list[Axis], list[Problem]]:
+    """As `parse_axes`: those that are axes, and what is wrong with the others."""
     axes: list[Axis] = []
     problems: list[Problem] = []
     for text in texts:
@@ -74,9 +82,7 @@ def parse_axes(texts: Sequence[str]) -> list[Axis]:
             )
         else:
             axes.append(Axis(path=path, column=column_name(path), values=tuple(values)))
-    if problems:
-        raise SpecError(problems, source="-P")
-    return axes
+    return axes, problems
 
 
 def axis_problem(path: str, values: Sequence[str], taken: Sequence[str]) -> tuple[str, str]:

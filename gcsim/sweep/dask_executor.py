@@ -6,8 +6,13 @@ reports the worker as lost, when they take longer than a lease, and all of them 
 queues them again.  Dask's own retries are off where we start the cluster; elsewhere the scheduler may run a task again by
 itself, which changes nothing: it is the same attempt.
 
+Who notices a worker that hangs: of a frozen process or machine the scheduler, whose heartbeats stop (`worker-ttl`: ours
+where we start the cluster, elsewhere five minutes unless it is configured); of a simulation that is stuck in a process
+that is well, a timer in that process, which ends it (`gcsim.sweep.dask_worker`).  The lease is for what neither notices.
+
 *Rejected:* Ray (a wheel of 79 MB where Dask is 2.5 MB of Python); results through a shared file system (the cluster need
-not have one, and a rename over NFS is no fence).
+not have one, and a rename over NFS is no fence); heartbeats of our own beside Dask's: a client cannot take a worker out of
+the scheduler's hands, so its next attempts would go to the same frozen one.
 """
 
 from __future__ import annotations
@@ -61,12 +66,20 @@ class DaskSettings:
     Attributes:
         connect_s: for the scheduler to answer, and for a first worker.
         reconnect_s: for a lost scheduler to come back at its address.
-        lease_s: longest from handing an attempt out to its result; then it counts as lost.
+        max_run_s: longest that an attempt may compute, as `WorkerSettings.max_run_s` of local workers.
+        stuck_s: an attempt that goes on for so much longer is stuck, and its worker ends.  assumed: a simulation hears of
+            its limit many times a second.
+        lease_s: longest from handing an attempt out to its result; then it counts as lost.  By default enough for the
+            `capacity` of a cluster of one thread, one after another.
+        worker_ttl_s: silence after which the scheduler of a local cluster takes a worker for lost.
     """
 
     connect_s: float = 15.0
     reconnect_s: float = 60.0
-    lease_s: float = 3600.0
+    max_run_s: float = 3600.0
+    stuck_s: float = 30.0
+    lease_s: float = 4.5 * 3600.0
+    worker_ttl_s: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +120,7 @@ class DaskExecutor:
             if address == LOCAL:
                 self._start_cluster(jobs)
             self._connect(self.settings.connect_s)
-            self._store = Store.open(directory)
+            self._store = Store.open(directory, flush=False)  # the directory says what is done
         except BaseException:
             self._disconnect()
             raise
@@ -145,6 +158,8 @@ class DaskExecutor:
             "dataset_id": run.dataset_id,
             "spec": task.spec.model_dump(mode="json"),
             "profile": profile.model_dump(mode="json"),
+            "max_run_s": self.settings.max_run_s,
+            "stuck_s": self.settings.stuck_s,
         }
         if run.state.is_final:
             self._settled(run)
@@ -276,7 +291,12 @@ class DaskExecutor:
             from distributed import LocalCluster
         except ImportError as error:
             raise DaskMissingError from error
-        dask.config.set({"distributed.scheduler.allowed-failures": 0})
+        dask.config.set(
+            {
+                "distributed.scheduler.allowed-failures": 0,
+                "distributed.scheduler.worker-ttl": f"{self.settings.worker_ttl_s:g}s",
+            }
+        )
         self._cluster = LocalCluster(
             n_workers=jobs,
             threads_per_worker=1,

@@ -70,7 +70,7 @@ class LocalExecutor:
     """
 
     def __init__(self, directory: Path, *, jobs: int, settings: WorkerSettings | None = None) -> None:
-        self._store = Store.open(directory)
+        self._store = Store.open(directory, flush=False)  # the directory says what is done
         self._changed: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._supervisor = Supervisor(
             self._store, workers=jobs, settings=settings, on_change=self._changed.put

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import qmc
 
 from gcsim.datasets.run import replication_seed
 from gcsim.datasets.schema import Knob
@@ -27,11 +26,18 @@ from gcsim.spec.digest import canonical_json, run_id
 from gcsim.spec.models import Spec
 from gcsim.spec.overrides import apply_overrides, value_at
 from gcsim.spec.profile import MachineProfile, load_profile
+from gcsim.spec.steps import SCALAR_FIELD
 from gcsim.sweep.axes import Axis, column_name
 from gcsim.units import format_bytes, format_ns
 from gcsim.version import ENGINE_VERSION
 
 MAX_RUNS = 1_000_000  # assumed: at a tenth of a second each a day on one core; beyond, a slip of the pen
+
+# Last parts of knobs that are sizes, and times; a step of one value goes by its kind: requests[0].steps[0].cpu.
+_SIZES = {"gomemlimit", "size", "frame", "nursery"}
+_SIZES |= {kind for kind, field in SCALAR_FIELD.items() if field == "size"}
+_TIMES = {"duration", "warm_up", "cfs_quota", "cfs_period", "window", "settle", "heap_interval", "ns"}
+_TIMES |= {kind for kind, field in SCALAR_FIELD.items() if field == "ns"}
 
 Layout = Literal["grid", "zip", "latin-hypercube"]
 
@@ -136,20 +142,32 @@ def plan_sweep(
         )
     listed = tuple(dict.fromkeys(path for row in rows for path in row))
     every_axis = (*(Axis(path=path, column=column_name(path)) for path in listed), *axes)
-    texts = [
-        {**row, **dict(zip((axis.path for axis in axes), combination, strict=True))}
-        for row in (rows or [{}])
-        for combination in _combinations(spec, axes, layout, samples, seed)
-    ]
-    points = _points(
-        spec,
-        every_axis,
-        texts,
-        seed=seed,
-        replications=replications,
-        find_profile=find_profile,
-        examine=examine,
-    )
+    unknown = _unknown_fields(spec, [axis.path for axis in every_axis])
+    # What is wrong with the values of the others is said too.
+    every_axis = tuple(axis for axis in every_axis if axis.path not in unknown)
+    axes = [axis for axis in axes if axis.path not in unknown]
+    rows = [{path: value for path, value in row.items() if path not in unknown} for row in rows]
+    try:
+        texts = [
+            {**row, **dict(zip((axis.path for axis in axes), combination, strict=True))}
+            for row in (rows or [{}])
+            for combination in _combinations(spec, axes, layout, samples, seed)
+        ]
+        if unknown:  # what differed by them is the same now
+            texts = [dict(text) for text in dict.fromkeys(tuple(text.items()) for text in texts) if text]
+        points = _points(
+            spec,
+            every_axis,
+            texts,
+            seed=seed,
+            replications=replications,
+            find_profile=find_profile,
+            examine=examine,
+        )
+    except SpecError as error:
+        raise SpecError([*unknown.values(), *error.problems], source="sweep") from error
+    if unknown:
+        raise SpecError(unknown.values(), source="sweep")
     return SweepPlan(
         spec=spec,
         seed=seed,
@@ -159,6 +177,19 @@ def plan_sweep(
         points=points,
         until=until,
     )
+
+
+def _unknown_fields(spec: Spec, paths: Sequence[str]) -> dict[str, Problem]:
+    """Those paths that name no field, with what is wrong with them."""
+    found = {}
+    for path in paths:
+        try:
+            value_at(spec, path)
+        except SpecError as error:
+            found[path] = error.problems[0]
+        except KeyError:
+            pass  # a mapping of names, which has none of this name yet
+    return found
 
 
 def count_points(
@@ -218,14 +249,27 @@ def _layout_problems(
 def _combinations(
     spec: Spec, axes: Sequence[Axis], layout: Layout, samples: int | None, seed: int
 ) -> list[tuple[str, ...]]:
+    if not axes:
+        return [()]
     values = [axis.values for axis in axes]
     if layout == "grid":
         return list(itertools.product(*values))
     if layout == "zip":
         return list(zip(*values, strict=True))
     assert samples is not None
+    # Here, not above: it takes 58 MiB.
+    from scipy.stats import qmc
+
     places = qmc.LatinHypercube(len(axes), rng=np.random.default_rng(seed)).random(samples)
-    scales = [_scale(spec, axis) for axis in axes]
+    scales: list[Any] = []
+    problems: list[Problem] = []
+    for axis in axes:
+        try:
+            scales.append(_scale(spec, axis))
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems, source="-P")
     return [tuple(scale(float(place)) for scale, place in zip(scales, row, strict=True)) for row in places]
 
 
@@ -328,8 +372,8 @@ def format_knob(column: str, value: Knob) -> str:
         return "by rule" if column == "gomaxprocs" else "off"
     if isinstance(value, int) and not isinstance(value, bool):
         last = column.rsplit(".", 1)[-1]
-        if last in ("gomemlimit", "size", "payload") or last.endswith("_bytes"):
+        if last in _SIZES or last.endswith(("_bytes", "_size")):
             return format_bytes(value)
-        if last in ("duration", "warm_up", "cfs_quota", "cfs_period", "window", "settle"):
+        if last in _TIMES or last.endswith("_ns"):
             return format_ns(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)

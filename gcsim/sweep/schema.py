@@ -106,6 +106,14 @@ ALTER TABLE runs ADD COLUMN replication INTEGER;
 CREATE UNIQUE INDEX runs_by_point ON runs (sweep_id, point, replication) WHERE sweep_id IS NOT NULL;
 CREATE INDEX runs_by_sweep_and_state ON runs (sweep_id, state) WHERE sweep_id IS NOT NULL;
 """,
+    # 3: sweeps that stop the replications of a point early; `fed` and `settled` of points are used by those alone.
+    """
+ALTER TABLE sweeps ADD COLUMN until TEXT;
+ALTER TABLE sweeps ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sweep_points ADD COLUMN fed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sweep_points ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX sweep_points_open ON sweep_points (sweep_id, fed, number) WHERE settled = 0;
+""",
 )
 """Version n of the store is what the first n of these make."""
 

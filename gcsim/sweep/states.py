@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gcsim.datasets.run import identify
 from gcsim.datasets.schema import Knob
+from gcsim.datasets.stopping import StopRule
 from gcsim.datasets.thresholds import check_thresholds
 from gcsim.errors import GcsimError
 from gcsim.spec.digest import run_digest
@@ -246,7 +247,9 @@ class StoredSweep:
     Attributes:
         plan_id: `SweepPlan.sweep_id`.
         columns: knob's column -> full path of its field, in order.
-        fed: runs that have been queued, the first so many of the plan.
+        until: when a point has enough replications; None: after all of them.
+        fed: runs that have been queued; without `until` the first so many of the plan.
+        skipped: runs that will not be begun, because their points have enough replications.
         revision: grows with every change of the row and of the state of a run, from 1.
         counts: its runs by state; those that have not been queued are in none.
     """
@@ -261,8 +264,10 @@ class StoredSweep:
     seed: int
     points: int
     replications: int
+    until: StopRule | None
     state: SweepState
     fed: int
+    skipped: int
     revision: int
     labels: dict[str, str]
     skip_cache: bool
@@ -279,13 +284,21 @@ class StoredSweep:
         return self.points * self.replications
 
     @property
+    def pending(self) -> int:
+        """Runs that have not been queued, and may be."""
+        return self.total - self.fed - self.skipped
+
+    @property
     def etag(self) -> str:
         return f'"{self.revision}"'
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredPoint:
-    """A setting of a sweep as it was planned; `number` from 0, `run_ids` by replication."""
+    """A setting of a sweep as it was planned; `number` from 0, `run_ids` by replication.
+
+    Where replications are stopped early, the first `fed` have been queued, and `settled` says that no more will be.
+    """
 
     number: int
     point_id: str
@@ -293,15 +306,18 @@ class StoredPoint:
     overrides: tuple[str, ...]
     knobs: dict[str, Knob]
     run_ids: tuple[str, ...]
+    fed: int
+    settled: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepMember:
-    """A planned run of a sweep, and the run itself once it has been queued."""
+    """A planned run of a sweep, and the run itself once it has been queued; `skipped`: it will not be."""
 
     number: int
     point: StoredPoint
     replication: int
+    skipped: bool
     run_id: str | None
     state: RunState | None
     reason: str = ""

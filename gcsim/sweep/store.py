@@ -1,8 +1,8 @@
 """The durable record of runs: an SQLite file that one coordinator owns.
 
-Every change is one transaction, on disk before the call returns (WAL, synchronous=FULL, BEGIN IMMEDIATE).  Reads have a
-connection of their own and do not wait for writers.  All methods may be called from any thread; none is quick enough
-for an event loop.
+Every change is one transaction, on disk before the call returns (WAL, synchronous=FULL, BEGIN IMMEDIATE), unless the
+store is told not to `flush`.  Reads have a connection of their own and do not wait for writers.  All methods may be
+called from any thread; none is quick enough for an event loop.
 
 What time it is matters for people only (`create_time_ns` and its like).  Leases are the supervisor's affair, in
 monotonic time; here a lease is the state RUNNING and the attempt number, and a result of an old attempt is refused.
@@ -71,6 +71,8 @@ class Store:
         queue_limit: runs that may wait; None = any number.
         sweep_limit: sweeps that may be unfinished at a time; None = any number.
         max_pages: bound on the file's size in pages of 4 KiB.
+        flush: whether each change is on disk before its call returns.  Without, a loss of power (not a kill) may undo
+            the last changes, and saves a sweep that goes by its directory several flushes for each run.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Store:
         queue_limit: int | None = None,
         sweep_limit: int | None = None,
         max_pages: int | None = None,
+        flush: bool = True,
     ) -> None:
         self.data_dir = data_dir
         self.queue_limit = queue_limit
@@ -94,6 +97,8 @@ class Store:
         path = database_path(data_dir)
         self._db = connect(path)
         migrate(self._db)
+        if not flush:
+            self._db.execute("PRAGMA synchronous = NORMAL")
         if max_pages is not None:
             self._db.execute(f"PRAGMA max_page_count = {int(max_pages)}")
         self._reader = connect(path)
@@ -111,6 +116,7 @@ class Store:
         queue_limit: int | None = None,
         sweep_limit: int | None = None,
         max_pages: int | None = None,
+        flush: bool = True,
     ) -> Self:
         """Open the store of a data directory, or begin one.  Runs that were going on are queued again.
 
@@ -125,7 +131,12 @@ class Store:
             if path.exists() and path.stat().st_size:
                 examine(path)
             store = cls(
-                directory, lock_fd, queue_limit=queue_limit, sweep_limit=sweep_limit, max_pages=max_pages
+                directory,
+                lock_fd,
+                queue_limit=queue_limit,
+                sweep_limit=sweep_limit,
+                max_pages=max_pages,
+                flush=flush,
             )
         except BaseException:
             os.close(lock_fd)

@@ -3,6 +3,9 @@
 A sweep may be larger than the queue, and must not hold others up.  So its points are stored as they were planned, and
 its runs become rows of `runs` a few at a time (`feed`); `fed` says how many have, and changes in the transaction that
 inserts them, so that a kill at any moment neither loses a run nor doubles one.
+
+Where replications are stopped early (`gcsim.datasets.stopping`), a point is fed look by look: what comes next follows
+from the rows of its runs, so a kill changes nothing in it, and it is what a local sweep decides from its directory.
 """
 
 from __future__ import annotations
@@ -10,10 +13,12 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from gcsim.datasets.stopping import StopRule
 from gcsim.errors import GcsimError, RunError
 from gcsim.failpoints import failpoint
 from gcsim.spec.check import is_profile_path
@@ -95,6 +100,7 @@ class Sweeps:
                 "request_digest": new.request_digest, "state": SweepState.RUNNING,
                 "labels": json.dumps(dict(new.labels), sort_keys=True), "skip_cache": int(new.skip_cache),
                 "max_duration_s": new.max_duration_s, "profile_sha256": sha256, "engine_version": ENGINE_VERSION,
+                "until": None if plan.until is None else json.dumps(plan.until.to_dict()),
                 "create_time_ns": time.time_ns(),
             }  # fmt: skip
             names = ", ".join(values)
@@ -102,7 +108,8 @@ class Sweeps:
                 f"INSERT INTO sweeps ({names}) VALUES ({', '.join(f':{name}' for name in values)})", values
             )
             db.executemany(
-                "INSERT INTO sweep_points VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO sweep_points (sweep_id, number, point_id, label, overrides, knobs, run_ids) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     (
                         new.id, number, point.point_id, point.label, json.dumps(point.overrides),
@@ -199,6 +206,7 @@ class Sweeps:
                         number=number,
                         point=point,
                         replication=replication,
+                        skipped=point.settled and replication >= point.fed,
                         run_id=None if row is None else row["id"],
                         state=None if row is None else RunState(row["state"]),
                         reason="" if row is None else row["reason"],
@@ -290,37 +298,45 @@ class Sweeps:
             How many runs this has queued or ended; 0: nothing to do for now.
         """
         sweep = self.get(sweep_id)
-        if sweep.state is not SweepState.RUNNING or sweep.fed == sweep.total:
+        if sweep.state is not SweepState.RUNNING or not sweep.pending:
             self._settle(sweep)
             return 0
         if sweep.counts[RunState.QUEUED] > window // 2:
             return 0  # several at a time: each time costs a flush to disk
-        wanted = min(BATCH, window - sweep.counts[RunState.QUEUED], sweep.total - sweep.fed)
-        first = sweep.fed
+        wanted = min(BATCH, window - sweep.counts[RunState.QUEUED], sweep.pending)
         with self._store.reading() as db:
-            numbers = range(first // sweep.replications, (first + wanted - 1) // sweep.replications + 1)
-            points = _points(db, sweep_id, numbers.start, numbers.stop)
+            following = _following(db, sweep, wanted)
         # What takes long, making specs and looking at files, comes before the lock.
-        prepared = list(self._prepare(sweep, points, first, first + wanted))
+        prepared = list(self._prepare(sweep, following.runs))
         with self._store.writing() as db:
             now = _get(db, sweep_id)
-            if now.fed != first or now.state is not SweepState.RUNNING:
+            if (now.fed, now.skipped, now.state) != (sweep.fed, sweep.skipped, SweepState.RUNNING):
                 return 0  # cancelled meanwhile
             places = self._store.free_places(db)
-            fed = 0
-            for new, sha256, cached, failed in prepared:
+            fed: Counter[int] = Counter()
+            for (point, _), (new, sha256, cached, failed) in zip(following.runs, prepared, strict=True):
                 if cached is None and failed is None:
                     if places < 1:
                         break
                     places -= 1
                 insert_run(db, new, profile_sha256=sha256, cached=cached, failed=failed)
-                fed += 1
-            if fed:
-                _change(db, sweep_id, fed=first + fed)
+                fed[point.number] += 1
+            if fed or following.settled:
+                skipped = sum(sweep.replications - point.fed for point in following.settled)
+                _change(db, sweep_id, fed=sweep.fed + fed.total(), skipped=sweep.skipped + skipped)
+            if sweep.until is not None:
+                db.executemany(
+                    "UPDATE sweep_points SET fed = fed + ?, settled = fed + ? = ? WHERE sweep_id = ? AND number = ?",
+                    ((n, n, sweep.replications, sweep_id, number) for number, n in fed.items()),
+                )
+                db.executemany(
+                    "UPDATE sweep_points SET settled = 1 WHERE sweep_id = ? AND number = ?",
+                    ((sweep_id, point.number) for point in following.settled),
+                )
             _settle(db, sweep_id)
             failpoint("feed.before_commit")
         failpoint("feed.after_commit")
-        return fed
+        return fed.total() + len(following.settled)
 
     def _settle(self, sweep: StoredSweep) -> None:
         if not sweep.state.is_final and not _waits(sweep):
@@ -328,7 +344,7 @@ class Sweeps:
                 _settle(db, sweep.id)
 
     def _prepare(
-        self, sweep: StoredSweep, points: Iterable[StoredPoint], first: int, end: int
+        self, sweep: StoredSweep, runs: Iterable[tuple[StoredPoint, int]]
     ) -> Iterable[tuple[NewRun, str | None, dict[str, Any] | None, tuple[str, str] | None]]:
         """Runs to insert: the run, hash of its inline profile, summary if its result is there, error if it cannot be."""
         profile = broken = None
@@ -339,32 +355,80 @@ class Sweeps:
             except (OSError, GcsimError) as error:
                 broken = f"its machine profile cannot be read: {error}"
         base = json.loads(sweep.spec_json)
-        for point in points:
-            for replication, planned in enumerate(point.run_ids):
-                if not first <= point.number * sweep.replications + replication < end:
-                    continue
-                fields: dict[str, Any] = {
-                    "labels": sweep.labels, "skip_cache": sweep.skip_cache, "max_duration_s": sweep.max_duration_s,
-                    "sweep_id": sweep.id, "point": point.point_id, "replication": replication,
-                }  # fmt: skip
-                try:
-                    if broken is not None:
-                        raise RunError(broken)
-                    spec = point_spec(
-                        spec_from_dict(base), point.overrides, seed=sweep.seed, replication=replication
+        for point, replication in runs:
+            planned = point.run_ids[replication]
+            fields: dict[str, Any] = {
+                "labels": sweep.labels, "skip_cache": sweep.skip_cache, "max_duration_s": sweep.max_duration_s,
+                "sweep_id": sweep.id, "point": point.point_id, "replication": replication,
+            }  # fmt: skip
+            try:
+                if broken is not None:
+                    raise RunError(broken)
+                spec = point_spec(
+                    spec_from_dict(base), point.overrides, seed=sweep.seed, replication=replication
+                )
+                own = is_profile_path(spec.machine.profile)
+                new = NewRun.of(spec, profile=profile if own else None, **fields)
+                if new.dataset_id != planned:
+                    raise RunError(
+                        f"gcsim {sweep.engine_version} planned it, and for {ENGINE_VERSION} it is another run; "
+                        "submit the sweep again"
                     )
-                    own = is_profile_path(spec.machine.profile)
-                    new = NewRun.of(spec, profile=profile if own else None, **fields)
-                    if new.dataset_id != planned:
-                        raise RunError(
-                            f"gcsim {sweep.engine_version} planned it, and for {ENGINE_VERSION} it is another run; "
-                            "submit the sweep again"
-                        )
-                except GcsimError as error:
-                    yield _unmakable(sweep, planned, fields), None, None, (Reason.PLAN_OUTDATED, str(error))
-                    continue
-                cached = None if new.skip_cache else self._store.usable_dataset(new.dataset_id)
-                yield new, sweep.profile_sha256 if own else None, cached, None
+            except GcsimError as error:
+                yield _unmakable(sweep, planned, fields), None, None, (Reason.PLAN_OUTDATED, str(error))
+                continue
+            cached = None if new.skip_cache else self._store.usable_dataset(new.dataset_id)
+            yield new, sweep.profile_sha256 if own else None, cached, None
+
+
+@dataclass(frozen=True)
+class _Following:
+    """What a sweep does next: runs to queue, point and replication, and points that have enough."""
+
+    runs: list[tuple[StoredPoint, int]]
+    settled: list[StoredPoint]
+
+
+def _following(db: sqlite3.Connection, sweep: StoredSweep, wanted: int) -> _Following:
+    if sweep.until is None:
+        first, end = sweep.fed, sweep.fed + wanted
+        points = _points(db, sweep.id, first // sweep.replications, (end - 1) // sweep.replications + 1)
+        runs = [(point, replication) for point in points for replication in range(sweep.replications)]
+        skip = first % sweep.replications
+        return _Following(runs[skip : skip + wanted], [])
+    following = _Following([], [])
+    # Points that have begun come first, so that few are under way at a time.
+    for began in ("fed > 0", "fed = 0"):
+        if len(following.runs) >= wanted:
+            break
+        rows = db.execute(
+            f"SELECT * FROM sweep_points WHERE sweep_id = ? AND settled = 0 AND {began} ORDER BY number LIMIT ?",
+            (sweep.id, -1 if began == "fed > 0" else wanted),
+        )
+        for point in map(_point, rows):
+            number = _feed_to(db, sweep, sweep.until, point)
+            if number is None:
+                following.settled.append(point)
+            else:
+                following.runs.extend((point, replication) for replication in range(point.fed, number))
+    del following.runs[wanted:]
+    return following
+
+
+def _feed_to(db: sqlite3.Connection, sweep: StoredSweep, until: StopRule, point: StoredPoint) -> int | None:
+    """How many replications of a point may have been queued by now; None: it has enough of them."""
+    following = next(look for look in until.looks if look > point.fed)
+    if point.fed not in until.looks:
+        return following
+    rows = db.execute(
+        "SELECT state, summary FROM runs WHERE sweep_id = ? AND point = ? ORDER BY replication",
+        (sweep.id, point.point_id),
+    ).fetchall()
+    if not all(RunState(row["state"]).is_final for row in rows):
+        return point.fed
+    # With a failed run the point is not what it should be, and more of the same does not mend it.
+    failed = any(row["state"] != RunState.SUCCEEDED for row in rows)
+    return None if failed or until.is_met([json.loads(row["summary"]) for row in rows]) else following
 
 
 def _unmakable(sweep: StoredSweep, planned: str, fields: dict[str, Any]) -> NewRun:
@@ -382,7 +446,7 @@ def _unmakable(sweep: StoredSweep, planned: str, fields: dict[str, Any]) -> NewR
 def _waits(sweep: StoredSweep) -> bool:
     """Whether a run of it has not ended, or is still to be queued."""
     ended = sum(sweep.counts[state] for state in FINAL)
-    return ended < (sweep.fed if sweep.state is SweepState.CANCELLING else sweep.total)
+    return ended < (sweep.fed if sweep.state is SweepState.CANCELLING else sweep.total - sweep.skipped)
 
 
 def _settle(db: sqlite3.Connection, sweep_id: str) -> None:
@@ -393,7 +457,7 @@ def _settle(db: sqlite3.Connection, sweep_id: str) -> None:
     if sweep.state is SweepState.CANCELLING:
         state = SweepState.CANCELLED
     else:
-        done = sweep.counts[RunState.SUCCEEDED] == sweep.total
+        done = sweep.counts[RunState.SUCCEEDED] == sweep.total - sweep.skipped
         state = SweepState.SUCCEEDED if done else SweepState.PARTIAL
     _change(db, sweep_id, state=state, end_time_ns=time.time_ns())
 
@@ -410,6 +474,8 @@ def _sweep(db: sqlite3.Connection, row: sqlite3.Row) -> StoredSweep:
     for name in ("labels", "columns"):
         values[name] = json.loads(values[name])
     values["skip_cache"] = bool(values["skip_cache"])
+    if values["until"] is not None:
+        values["until"] = StopRule.from_dict(json.loads(values["until"]))
     values["state"] = SweepState(values["state"])
     found = dict(
         tuple(count)
@@ -434,17 +500,20 @@ def _points(db: sqlite3.Connection, sweep_id: str, first: int, end: int) -> list
         "SELECT * FROM sweep_points WHERE sweep_id = ? AND number >= ? AND number < ? ORDER BY number",
         (sweep_id, first, end),
     )
-    return [
-        StoredPoint(
-            number=row["number"],
-            point_id=row["point_id"],
-            label=row["label"],
-            overrides=tuple(json.loads(row["overrides"])),
-            knobs=json.loads(row["knobs"]),
-            run_ids=tuple(json.loads(row["run_ids"])),
-        )
-        for row in rows
-    ]
+    return list(map(_point, rows))
+
+
+def _point(row: sqlite3.Row) -> StoredPoint:
+    return StoredPoint(
+        number=row["number"],
+        point_id=row["point_id"],
+        label=row["label"],
+        overrides=tuple(json.loads(row["overrides"])),
+        knobs=json.loads(row["knobs"]),
+        run_ids=tuple(json.loads(row["run_ids"])),
+        fed=row["fed"],
+        settled=bool(row["settled"]),
+    )
 
 
 def _change(db: sqlite3.Connection, sweep_id: str, **columns: Any) -> None:

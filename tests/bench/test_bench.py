@@ -134,5 +134,6 @@ def test_every_sweep_case_has_as_many_points_as_it_says() -> None:
         assert len(case.plan(quick=True).points) == case.quick_points
     assert len(BY_NAME["promise"].plan(quick=False).points) == 100
     assert len(BY_NAME["promise"].plan(quick=False, points=7).points) == 7
+    assert [len(BY_NAME[name].plan(quick=False, points=70).points) for name in ("tenth", "whole")] == [7, 70]
     assert CliRunner().invoke(cli, ["bench", "--suite", "sweep", "--only", "rate"]).exit_code == 2
     assert CliRunner().invoke(cli, ["bench", "--points", "3"]).exit_code == 2

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 import gcsim as package
 from gcsim.cli.main import cli
-from gcsim.datasets import export as export_module
+from gcsim.datasets import parts
 from gcsim.datasets.sweep import load_sweep
 from gcsim.failpoints import VARIABLE
 from tests.sweep.test_execute import SPEC
@@ -44,7 +44,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_sweep_prints_a_row_per_point(home: Path) -> None:
     rows = list(csv.DictReader(io.StringIO((home / "stdout.csv").read_text())))
     assert [(row["gogc"], row["gomemlimit"]) for row in rows] == [
-        ("50", ""), ("50", "67108864.0"), ("200", ""), ("200", "67108864.0"),
+        ("50", ""), ("50", "67108864"), ("200", ""), ("200", "67108864"),
     ]  # fmt: skip
     assert all(float(row["num_gc_ci95_high"]) >= float(row["num_gc"]) for row in rows)
     again = gcsim(
@@ -161,6 +161,37 @@ def test_optimize_says_what_it_cannot_do(home: Path, tmp_path: Path, monkeypatch
     assert "pip install 'gcsim[optimize]'" in missing.stderr
 
 
+def test_everything_that_is_wrong_with_a_sweep_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    (tmp_path / "points.csv").write_text("gogc,gogc\n1,2\n")
+    words = [
+        "-P",
+        "gogc=abc",
+        "-P",
+        "nope=3",
+        "-P",
+        "cores",
+        "--set",
+        "gomemlimit=much",
+        "--until-ci",
+        "x<1%",
+    ]
+    done = gcsim(
+        "sweep", tmp_path / "spec.yaml", *words, "--replications", "2..4", "--points", tmp_path / "points.csv"
+    )
+    assert done.exit_code == 2
+    assert "6 problems" in done.stderr.splitlines()[0]
+    for part in (
+        "'abc' is not",
+        "$.nope",
+        "'cores' is no axis",
+        "'much' is not",
+        "'x<1%' names x",
+        "is empty or there twice",
+    ):
+        assert part in done.stderr, part
+
+
 def test_thresholds_hold_at_every_point(home: Path, tmp_path: Path) -> None:
     (tmp_path / "strict.yaml").write_text(SPEC + "thresholds: {num_gc: '< 1'}\n")
     done = gcsim("sweep", tmp_path / "strict.yaml", "-P", "gogc=50,off", "--jobs", 1, "--out", tmp_path / "s")
@@ -170,7 +201,7 @@ def test_thresholds_hold_at_every_point(home: Path, tmp_path: Path) -> None:
 
 
 def test_an_export_is_read_by_everything(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_module, "ROWS_PER_GROUP", 50)
+    monkeypatch.setattr(parts, "ROWS_PER_GROUP", 50)
     out = tmp_path / "out"
     assert gcsim("export", home / "sweep", out).exit_code == 0
     sweep = load_sweep(home / "sweep")

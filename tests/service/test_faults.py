@@ -25,11 +25,13 @@ from gcsim.failpoints import NAMES
 from gcsim.spec.load import parse_spec
 from gcsim.sweep.axes import parse_axes
 from gcsim.sweep.execute import run_sweep
+from gcsim.sweep.executor import InlineExecutor
 from gcsim.sweep.plan import plan_sweep
 from gcsim.sweep.states import NewRun, RunState
 from gcsim.sweep.store import Store
 from tests.service.conftest import Start, is_gone, until
 from tests.sweep.runs import QUICK, endless, quick
+from tests.sweep.test_early_stopping import plan as early_plan
 from tests.sweep.test_execute import table_bytes
 
 FINISHING = [name for name in NAMES if name.startswith("finish.")]
@@ -283,6 +285,27 @@ def test_sweep_among_killed_workers_and_servers_gives_the_table_of_an_undisturbe
     with Store.open(tmp_path / "data") as store:
         assert store.sweeps.check() == []
     assert len(list((tmp_path / "data/datasets").iterdir())) == total
+
+
+def test_early_stopping_among_kills_of_the_server_decides_as_here(start: Start, tmp_path: Path) -> None:
+    plan = early_plan()
+    run_sweep(plan, tmp_path / "here", executor=InlineExecutor)
+    server = start("--workers", "2")
+    with server.client() as client:
+        client.submit_sweep(plan.spec, ["gogc=25,400,off"], until=plan.until, sweep_id="one")
+    for at in (3, 8):
+        with server.client() as client:
+            for sweep in client.watch_sweep("one"):
+                if sweep.counts.succeeded >= at:
+                    break
+        server.kill()
+        server = start("--workers", "2")
+    with server.client() as client:
+        client.sweep("one").result(tmp_path / "there")
+    assert table_bytes(tmp_path / "there") == table_bytes(tmp_path / "here")
+    assert server.terminate() == 0
+    with Store.open(tmp_path / "data") as store:
+        assert store.sweeps.check() == []
 
 
 # ---- slow readers ------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from gcsim.sweep.plan import Layout, SweepPlan, plan_sweep
 from gcsim.sweep.states import NewSweep
 from tests.service.test_calls import answer_to, refused, with_server
 from tests.sweep.runs import endless, quick
+from tests.sweep.test_early_stopping import plan as early_plan
 from tests.sweep.test_execute import table_bytes
 
 AXES = ("gogc=50,100,off", "gomaxprocs=1,2")
@@ -147,6 +148,31 @@ def test_profile_comes_inline_for_every_point_and_never_from_a_path(tmp_path: Pa
 
     with_server(tmp_path / "data", body, workers=1)
     assert table_bytes(tmp_path / "there") == table_bytes(tmp_path / "here")
+
+
+def test_replications_stop_as_they_do_here_whether_anybody_looks_or_not(tmp_path: Path) -> None:
+    plan = early_plan()
+    run_sweep(plan, tmp_path / "here", executor=InlineExecutor)
+
+    async def body(server: Server, client: AsyncClient) -> None:
+        submit = client.submit_sweep(plan.spec, ["gogc=25,400,off"], until=plan.until, sweep_id="one")
+        sweep = await submit
+        assert sweep.message.plan_id == plan.sweep_id
+        assert (await sweep.plan()).until == plan.until
+        await sweep.result(tmp_path / "followed")
+        counts = (await client.sweep("one")).message.counts
+        assert (counts.succeeded, counts.pending) == (len(list((tmp_path / "here/datasets").iterdir())), 0)
+        assert counts.total == counts.succeeded + counts.skipped
+        assert [run.skipped for run in await sweep.runs()] == [not run.run for run in await sweep.runs()]
+        # Whoever comes when all is done gets the same.
+        late = await client.submit_sweep(plan.spec, ["gogc=25,400,off"], until=plan.until, skip_cache=True)
+        await late.wait()
+        assert late.state == "SUCCEEDED"
+        await (await client.sweep(late.id)).result(tmp_path / "late")
+
+    with_server(tmp_path / "data", body, workers=3)
+    for name in ("followed", "late"):
+        assert table_bytes(tmp_path / name) == table_bytes(tmp_path / "here"), name
 
 
 # ---- life --------------------------------------------------------------------------------------------------
@@ -373,6 +399,31 @@ def test_every_bad_field_at_once(tmp_path: Path) -> None:
         nothing = api.SubmitSweepRequest(spec=convert.message_of(quick()))
         assert "nothing varies" in str(await refused_request(client, nothing))
         assert await client.sweeps() == []
+
+    with_server(tmp_path, body)
+
+
+def test_every_bad_word_of_a_stop_rule_at_once(tmp_path: Path) -> None:
+    widths = [("latency_ns_p98", 0.1), ("num_gc", 0.0), ("num_gc", float("nan")), ("requests", -1.0)]
+    request = api.SubmitSweepRequest(
+        spec=convert.message_of(quick()),
+        axes=[axis("gogc", "50", "-5")],
+        until=sweep_pb2.StopRule(
+            least_replications=1,
+            widths=[sweep_pb2.IntervalWidth(metric=name, half_width_frac=width) for name, width in widths],
+        ),
+    )
+
+    async def body(server: Server, client: AsyncClient) -> None:
+        problems = (await refused_request(client, request)).problems
+        assert {problem.path for problem in problems} == {
+            "until.least_replications", "until.widths[0].metric", "until.widths[1].half_width_frac",
+            "until.widths[2].metric", "until.widths[2].half_width_frac", "until.widths[3].half_width_frac",
+            "$.runtime.gogc",
+        }  # fmt: skip
+        assert "did you mean latency_ns_p99" in str(problems)
+        request.until.ClearField("widths")
+        assert "until.widths" in str(await refused_request(client, request))
 
     with_server(tmp_path, body)
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,37 @@ def test_a_worker_is_killed_and_the_table_is_the_same_bytes(
         lost = [run for run in store.runs() if run.losses]
     assert lost
     assert all(run.attempt == 1 + run.losses for run in lost)
+
+
+@pytest.mark.parametrize(
+    "action", ["stop", pytest.param("hang", marks=pytest.mark.slow)]
+)  # each starts three Python processes
+def test_a_worker_that_hangs_is_noticed_and_the_table_is_the_same_bytes(
+    token: Path, inline: Path, tmp_path: Path, action: str
+) -> None:
+    """Frozen, its process is found silent by the scheduler; stuck, it is ended by its own timer."""
+    cluster = Cluster(
+        **{
+            VARIABLE: f"worker.before_run:{action}:{token}",
+            "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
+            "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "3s",
+        }
+    )
+    limit_s = 3600.0 if action == "stop" else 5.0
+    settings = DaskSettings(connect_s=30.0, max_run_s=limit_s, stuck_s=1.0)
+    try:
+        cluster.start()
+        run_sweep(
+            plan(),
+            tmp_path / "sweep",
+            executor=lambda where: DaskExecutor(where, address=cluster.address, settings=settings),
+        )
+    finally:
+        cluster.stop()
+    assert not token.exists()
+    assert table_bytes(tmp_path / "sweep") == table_bytes(inline)
+    with Store.open(tmp_path / "sweep") as store:
+        assert any(run.losses for run in store.runs())
 
 
 @pytest.mark.slow  # five Python processes start one after another
@@ -392,5 +424,10 @@ def test_a_worker_computes_what_a_run_here_does(tmp_path: Path) -> None:
         "dataset_id": "r-1",
         "spec": spec.model_dump(mode="json"),
         "profile": load_profile(spec.machine.profile, spec.runtime.go).model_dump(mode="json"),
+        "max_run_s": 60.0,
+        "stuck_s": 1.0,
     }
     assert dask_worker.simulate(task)["archive"] == archive_of(tmp_path)
+    assert [thread.name for thread in threading.enumerate() if isinstance(thread, threading.Timer)] == []
+    late = dask_worker.simulate(task | {"max_run_s": 0.0})
+    assert (late["reason"], late["message"]) == (Reason.RUN_TIMEOUT, "took longer than 0 s")

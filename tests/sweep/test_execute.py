@@ -7,12 +7,16 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import pytest
 
 import gcsim
-from gcsim.datasets.sweep import FAILED_DIR, RUNS_DIR, SweepResult
+from gcsim.datasets import sweep as sweeps
+from gcsim.datasets.export import export_sweep
+from gcsim.datasets.reader import Result, load
+from gcsim.datasets.sweep import FAILED_DIR, RUNS_DIR, SweepResult, load_sweep, write_sweep_tables
 from gcsim.errors import DatasetError, RunError
 from gcsim.failpoints import VARIABLE
 from gcsim.sweep.axes import parse_axes
@@ -74,6 +78,31 @@ def test_a_sweep_loads_with_its_knobs_as_columns(inline: Path) -> None:
     assert narrow.column_names == ["cycle", "gogc"]
     assert narrow["gogc"].to_pylist() == cycles["gogc"].tolist()
     sweep.verify()
+
+
+def test_however_many_runs_there_are_few_are_open_at_a_time(
+    inline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[weakref.ref[Result]] = []
+    most = 0
+
+    def load_and_count(path: Path) -> Result:
+        nonlocal most
+        result = load(path)
+        opened.append(weakref.ref(result))
+        most = max(most, sum(ref() is not None for ref in opened))
+        return result
+
+    monkeypatch.setattr(sweeps, "load", load_and_count)
+    sweep = load_sweep(inline)
+    assert len(opened) == len(sweep.runs) == 8
+    write_sweep_tables(sweep, tmp_path)
+    export_sweep(sweep, tmp_path / "out")
+    assert [point.runs[0].path.name for point in sweep.points] == [point.run_ids[0] for point in sweep.points]
+    assert sum(1 for _ in sweep.runs.values()) == len(sweep.runs)
+    assert most <= 2, "the last one and the next"
+    for name in ("runs", "points"):
+        assert (tmp_path / f"{name}.parquet").read_bytes() == (inline / f"{name}.parquet").read_bytes()
 
 
 def test_a_single_point_is_what_a_run_with_replications_gives(tmp_path: Path) -> None:

@@ -139,6 +139,26 @@ def test_every_problem_of_the_axes_comes_at_once() -> None:
     assert all(p.remedy for p in raised.value.problems)
 
 
+def test_an_unknown_field_hides_nothing_of_the_others() -> None:
+    rows = [{"nope": "1", "runtime.gogc": "50"}, {"nope": "2", "runtime.gogc": "50"}]
+    with pytest.raises(SpecError) as caught:
+        plan_sweep(make_spec(), parse_axes(["gomaxprocs=1,abc", "requests[9].workers=3"]), rows=rows)
+    assert [problem.path for problem in caught.value.problems] == [
+        "$.nope", "$.requests[9]", "$.runtime.gomaxprocs",
+    ]  # fmt: skip
+    axes = ["gogc=9..5", "nope=1..2", "gomemlimit=much..1GiB"]
+    with pytest.raises(SpecError) as caught:
+        plan_sweep(make_spec(), parse_axes(axes), layout="latin-hypercube", samples=3)
+    assert [problem.path for problem in caught.value.problems] == [
+        "$.nope", "$.runtime.gogc", "$.runtime.gomemlimit",
+    ]  # fmt: skip
+
+
+def test_a_list_needs_no_axes_whatever_the_layout() -> None:
+    rows = [{"runtime.gogc": "50"}, {"runtime.gogc": "off"}]
+    assert len(plan_sweep(make_spec(), [], layout="zip", rows=rows).points) == 2
+
+
 def test_every_problem_of_the_points_comes_at_once_and_once() -> None:
     with pytest.raises(SpecError) as raised:
         plan("gogc=-5,100", "gomaxprocs=0,2", "gomemlimmit=1")
@@ -207,3 +227,5 @@ def test_knobs_are_shown_in_readable_units() -> None:
     assert format_knob("gomaxprocs", None) == "by rule"
     assert format_knob("cfs_quota", 50_000_000) == "50 ms"
     assert format_knob("requests[0].rate_per_s", 1500.0) == "1500"
+    assert format_knob("requests[0].steps[0].cpu", 20_000) == "20 µs"
+    assert format_knob("retained.cache.objects[2].size", 1 << 20) == "1.0 MiB"

@@ -1,14 +1,18 @@
 """Sweeps in the store: written whole or not at all, fed in order, ended when all has ended, and nothing twice."""
 
+import json
 import sqlite3
 import threading
 from pathlib import Path
 
 import pytest
 
+from gcsim.datasets.metrics import METRIC_BY_NAME
+from gcsim.datasets.stopping import StopRule
 from gcsim.sweep.axes import parse_axes
 from gcsim.sweep.feeder import Feeder
 from gcsim.sweep.plan import SweepPlan, plan_sweep
+from gcsim.sweep.rows import change_run
 from gcsim.sweep.schema import MIGRATIONS, VERSION
 from gcsim.sweep.states import (
     EtagMismatchError,
@@ -69,6 +73,77 @@ def test_a_sweep_is_fed_in_order_and_ends_when_its_runs_have(tmp_path: Path) -> 
         assert ended.end_time_ns is not None
         assert store.sweeps.open() == {}
         assert store.sweeps.check() == []
+
+
+RULE = StopRule(least=2, most=7, widths={"num_gc": 0.1})
+
+
+def succeed(store: Store, num_gc: dict[str, list[float]]) -> None:
+    """End all queued runs with these values by point and replication; other metrics are alike in all runs."""
+    while (run := store.lease()) is not None:
+        assert run.point is not None
+        assert run.replication is not None
+        summary = dict.fromkeys(METRIC_BY_NAME, 1.0) | {"num_gc": num_gc[run.point][run.replication]}
+        with store.writing() as db:
+            change_run(db, run.id, state=RunState.SUCCEEDED, summary=json.dumps(summary))
+
+
+def test_replications_end_when_they_are_enough_and_a_restart_changes_nothing(tmp_path: Path) -> None:
+    early = plan_sweep(quick(), parse_axes(["gogc=50,100,200"]), until=RULE)
+    narrow, later, never = (point.point_id for point in early.points)
+    num_gc = {narrow: [5.0] * 7, later: [1.0, 1.1, *[1.05] * 5], never: [1.0, 9.0] * 4}
+    with Store.open(tmp_path) as store:
+        store.sweeps.submit(NewSweep(id="one", plan=early))
+    fed = []
+    for _ in range(20):
+        with Store.open(tmp_path) as store:  # killed after each step
+            store.sweeps.feed("one", window=4)
+            sweep = store.sweeps.get("one")
+            assert store.sweeps.check() == []
+            assert sum(member.state is not None for member in store.sweeps.members("one")) == sweep.fed
+            fed.append((sweep.fed, sweep.skipped, sweep.pending))
+            succeed(store, num_gc)
+            if sweep.state.is_final:
+                break
+    # Both looks of the first two, then their further replications before the third begins.
+    assert fed[0] == (4, 0, 17)
+    assert sweep.state is SweepState.SUCCEEDED
+    with Store.open(tmp_path) as store:
+        members = store.sweeps.members("one")
+        counts = {
+            name: sum(m.run_id is not None for m in members if m.point.point_id == name) for name in num_gc
+        }
+        assert counts[narrow] == RULE.least
+        assert counts[later] in RULE.looks[1:-1]
+        assert counts[never] == RULE.most
+        assert [m.skipped for m in members] == [m.run_id is None for m in members]
+        assert (sweep.skipped, sweep.pending) == (21 - sum(counts.values()), 0)
+        ends = {
+            name: next(
+                look for look in RULE.looks if look == 7 or RULE.is_met(summaries(num_gc[name][:look]))
+            )
+            for name in num_gc
+        }
+        assert counts == ends
+
+
+def summaries(values: list[float]) -> list[dict[str, float]]:
+    return [dict.fromkeys(METRIC_BY_NAME, 1.0) | {"num_gc": value} for value in values]
+
+
+def test_a_point_with_a_failed_run_is_not_run_on_and_the_sweep_ends(tmp_path: Path) -> None:
+    early = plan_sweep(quick(), parse_axes(["gogc=50,100"]), until=RULE)
+    with Store.open(tmp_path) as store:
+        store.sweeps.submit(NewSweep(id="one", plan=early))
+        store.sweeps.feed("one", window=9)
+        fail_all(store)
+        store.sweeps.feed("one", window=9)
+        sweep = store.sweeps.get("one")
+        assert (sweep.state, sweep.fed, sweep.skipped) == (SweepState.PARTIAL, 4, 10)
+        store.sweeps.submit(NewSweep(id="two", plan=early))
+        store.sweeps.feed("two", window=3)
+        cancelled, _ = store.sweeps.cancel("two")
+        assert (cancelled.state, cancelled.fed, cancelled.pending) == (SweepState.CANCELLED, 3, 11)
 
 
 def test_submitting_twice_and_what_is_refused(tmp_path: Path) -> None:
@@ -197,7 +272,7 @@ def test_a_store_of_version_1_is_brought_up_to_date_and_keeps_its_runs(tmp_path:
         assert store.get(run.id) == run
         store.sweeps.submit(new())
         with store.reading() as reader:
-            assert reader.execute("PRAGMA user_version").fetchone()[0] == VERSION == 2
+            assert reader.execute("PRAGMA user_version").fetchone()[0] == VERSION == 3
 
 
 def test_rebuilding_keeps_the_results_of_a_sweep_so_that_it_computes_nothing_again(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ class WatchRunResponse(_message.Message):
     def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ..., keepalive: _Optional[bool] = ...) -> None: ...
 
 class SubmitSweepRequest(_message.Message):
-    __slots__ = ("spec", "axes", "layout", "points", "samples", "replications", "seed", "sweep_id", "request_id", "validate_only", "labels", "skip_cache", "max_run_duration", "machine_profile_yaml")
+    __slots__ = ("spec", "axes", "layout", "points", "samples", "replications", "seed", "sweep_id", "request_id", "validate_only", "labels", "skip_cache", "max_run_duration", "machine_profile_yaml", "until")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -140,6 +140,7 @@ class SubmitSweepRequest(_message.Message):
     SKIP_CACHE_FIELD_NUMBER: _ClassVar[int]
     MAX_RUN_DURATION_FIELD_NUMBER: _ClassVar[int]
     MACHINE_PROFILE_YAML_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
     spec: _spec_pb2.Spec
     axes: _containers.RepeatedCompositeFieldContainer[_sweep_pb2.SweepAxis]
     layout: _sweep_pb2.SweepLayout
@@ -154,7 +155,8 @@ class SubmitSweepRequest(_message.Message):
     skip_cache: bool
     max_run_duration: _duration_pb2.Duration
     machine_profile_yaml: str
-    def __init__(self, spec: _Optional[_Union[_spec_pb2.Spec, _Mapping]] = ..., axes: _Optional[_Iterable[_Union[_sweep_pb2.SweepAxis, _Mapping]]] = ..., layout: _Optional[_Union[_sweep_pb2.SweepLayout, str]] = ..., points: _Optional[_Iterable[_Union[_sweep_pb2.ExplicitPoint, _Mapping]]] = ..., samples: _Optional[int] = ..., replications: _Optional[int] = ..., seed: _Optional[int] = ..., sweep_id: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., labels: _Optional[_Mapping[str, str]] = ..., skip_cache: _Optional[bool] = ..., max_run_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., machine_profile_yaml: _Optional[str] = ...) -> None: ...
+    until: _sweep_pb2.StopRule
+    def __init__(self, spec: _Optional[_Union[_spec_pb2.Spec, _Mapping]] = ..., axes: _Optional[_Iterable[_Union[_sweep_pb2.SweepAxis, _Mapping]]] = ..., layout: _Optional[_Union[_sweep_pb2.SweepLayout, str]] = ..., points: _Optional[_Iterable[_Union[_sweep_pb2.ExplicitPoint, _Mapping]]] = ..., samples: _Optional[int] = ..., replications: _Optional[int] = ..., seed: _Optional[int] = ..., sweep_id: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., labels: _Optional[_Mapping[str, str]] = ..., skip_cache: _Optional[bool] = ..., max_run_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., machine_profile_yaml: _Optional[str] = ..., until: _Optional[_Union[_sweep_pb2.StopRule, _Mapping]] = ...) -> None: ...
 
 class SubmitSweepResponse(_message.Message):
     __slots__ = ("sweep",)

@@ -27,7 +27,7 @@ from gcsim.api.v1 import spec_pb2 as gcsim_dot_api_dot_v1_dot_spec__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18gcsim/api/v1/sweep.proto\x12\x0cgcsim.api.v1\x1a\x16gcsim/api/v1/run.proto\x1a\x17gcsim/api/v1/spec.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x1c\n\nAxisValues\x12\x0e\n\x06values\x18\x01 \x03(\t\"3\n\tAxisRange\x12\x0b\n\x03low\x18\x01 \x01(\t\x12\x0c\n\x04high\x18\x02 \x01(\t\x12\x0b\n\x03log\x18\x03 \x01(\x08\"|\n\tSweepAxis\x12\x0c\n\x04path\x18\x01 \x01(\t\x12*\n\x06values\x18\x02 \x01(\x0b\x32\x18.gcsim.api.v1.AxisValuesH\x00\x12(\n\x05range\x18\x03 \x01(\x0b\x32\x17.gcsim.api.v1.AxisRangeH\x00\x42\x0b\n\tvariation\")\n\nAssignment\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\">\n\rExplicitPoint\x12-\n\x0b\x61ssignments\x18\x01 \x03(\x0b\x32\x18.gcsim.api.v1.Assignment\"*\n\nKnobColumn\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\"i\n\tKnobValue\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x11\n\x07integer\x18\x03 \x01(\x03H\x00\x12\x10\n\x06number\x18\x04 \x01(\x01H\x00\x12\x0e\n\x04\x66lag\x18\x05 \x01(\x08H\x00\x42\x07\n\x05value\"\x98\x01\n\x0bSweepCounts\x12\r\n\x05total\x18\x01 \x01(\x05\x12\x0f\n\x07pending\x18\x02 \x01(\x05\x12\x0e\n\x06queued\x18\x03 \x01(\x05\x12\x0f\n\x07running\x18\x04 \x01(\x05\x12\x12\n\ncancelling\x18\x05 \x01(\x05\x12\x11\n\tsucceeded\x18\x06 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x07 \x01(\x05\x12\x11\n\tcancelled\x18\x08 \x01(\x05\"\xc1\x04\n\x05Sweep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x04spec\x18\x02 \x01(\x0b\x32\x12.gcsim.api.v1.Spec\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.gcsim.api.v1.SweepState\x12)\n\x06\x63ounts\x18\x05 \x01(\x0b\x32\x19.gcsim.api.v1.SweepCounts\x12\x0e\n\x06points\x18\x06 \x01(\x05\x12\x14\n\x0creplications\x18\x07 \x01(\x05\x12\x0c\n\x04seed\x18\x08 \x01(\x03\x12)\n\x06layout\x18\t \x01(\x0e\x32\x19.gcsim.api.v1.SweepLayout\x12)\n\x07\x63olumns\x18\n \x03(\x0b\x32\x18.gcsim.api.v1.KnobColumn\x12\x10\n\x08revision\x18\x0b \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x65ngine_version\x18\x0e \x01(\t\x12\x0c\n\x04\x65tag\x18\x0f \x01(\t\x12/\n\x06labels\x18\x10 \x03(\x0b\x32\x1f.gcsim.api.v1.Sweep.LabelsEntry\x12\"\n\x1ahas_inline_machine_profile\x18\x11 \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa2\x02\n\x08SweepRun\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x10\n\x08point_id\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12-\n\x0b\x61ssignments\x18\x04 \x03(\x0b\x32\x18.gcsim.api.v1.Assignment\x12&\n\x05knobs\x18\x05 \x03(\x0b\x32\x17.gcsim.api.v1.KnobValue\x12\x13\n\x0breplication\x18\x06 \x01(\x05\x12\x0f\n\x07\x64\x61taset\x18\x07 \x01(\t\x12\x0b\n\x03run\x18\x08 \x01(\t\x12*\n\x05state\x18\t \x01(\x0e\x32\x16.gcsim.api.v1.RunStateH\x00\x88\x01\x01\x12%\n\x05\x65rror\x18\n \x01(\x0b\x32\x16.gcsim.api.v1.RunErrorB\x08\n\x06_state*\xad\x01\n\nSweepState\x12\x1b\n\x17SWEEP_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13SWEEP_STATE_RUNNING\x10\x01\x12\x1a\n\x16SWEEP_STATE_CANCELLING\x10\x02\x12\x19\n\x15SWEEP_STATE_SUCCEEDED\x10\x03\x12\x17\n\x13SWEEP_STATE_PARTIAL\x10\x04\x12\x19\n\x15SWEEP_STATE_CANCELLED\x10\x05*\x91\x01\n\x0bSweepLayout\x12\x1c\n\x18SWEEP_LAYOUT_UNSPECIFIED\x10\x00\x12\x15\n\x11SWEEP_LAYOUT_GRID\x10\x01\x12\x14\n\x10SWEEP_LAYOUT_ZIP\x10\x02\x12 \n\x1cSWEEP_LAYOUT_LATIN_HYPERCUBE\x10\x03\x12\x15\n\x11SWEEP_LAYOUT_LIST\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18gcsim/api/v1/sweep.proto\x12\x0cgcsim.api.v1\x1a\x16gcsim/api/v1/run.proto\x1a\x17gcsim/api/v1/spec.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x1c\n\nAxisValues\x12\x0e\n\x06values\x18\x01 \x03(\t\"3\n\tAxisRange\x12\x0b\n\x03low\x18\x01 \x01(\t\x12\x0c\n\x04high\x18\x02 \x01(\t\x12\x0b\n\x03log\x18\x03 \x01(\x08\"|\n\tSweepAxis\x12\x0c\n\x04path\x18\x01 \x01(\t\x12*\n\x06values\x18\x02 \x01(\x0b\x32\x18.gcsim.api.v1.AxisValuesH\x00\x12(\n\x05range\x18\x03 \x01(\x0b\x32\x17.gcsim.api.v1.AxisRangeH\x00\x42\x0b\n\tvariation\")\n\nAssignment\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\">\n\rExplicitPoint\x12-\n\x0b\x61ssignments\x18\x01 \x03(\x0b\x32\x18.gcsim.api.v1.Assignment\"8\n\rIntervalWidth\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x17\n\x0fhalf_width_frac\x18\x02 \x01(\x01\"S\n\x08StopRule\x12\x1a\n\x12least_replications\x18\x01 \x01(\x05\x12+\n\x06widths\x18\x02 \x03(\x0b\x32\x1b.gcsim.api.v1.IntervalWidth\"*\n\nKnobColumn\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\"i\n\tKnobValue\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x11\n\x07integer\x18\x03 \x01(\x03H\x00\x12\x10\n\x06number\x18\x04 \x01(\x01H\x00\x12\x0e\n\x04\x66lag\x18\x05 \x01(\x08H\x00\x42\x07\n\x05value\"\xa9\x01\n\x0bSweepCounts\x12\r\n\x05total\x18\x01 \x01(\x05\x12\x0f\n\x07pending\x18\x02 \x01(\x05\x12\x0e\n\x06queued\x18\x03 \x01(\x05\x12\x0f\n\x07running\x18\x04 \x01(\x05\x12\x12\n\ncancelling\x18\x05 \x01(\x05\x12\x11\n\tsucceeded\x18\x06 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x07 \x01(\x05\x12\x11\n\tcancelled\x18\x08 \x01(\x05\x12\x0f\n\x07skipped\x18\t \x01(\x05\"\xe8\x04\n\x05Sweep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x04spec\x18\x02 \x01(\x0b\x32\x12.gcsim.api.v1.Spec\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.gcsim.api.v1.SweepState\x12)\n\x06\x63ounts\x18\x05 \x01(\x0b\x32\x19.gcsim.api.v1.SweepCounts\x12\x0e\n\x06points\x18\x06 \x01(\x05\x12\x14\n\x0creplications\x18\x07 \x01(\x05\x12\x0c\n\x04seed\x18\x08 \x01(\x03\x12)\n\x06layout\x18\t \x01(\x0e\x32\x19.gcsim.api.v1.SweepLayout\x12)\n\x07\x63olumns\x18\n \x03(\x0b\x32\x18.gcsim.api.v1.KnobColumn\x12\x10\n\x08revision\x18\x0b \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x65ngine_version\x18\x0e \x01(\t\x12\x0c\n\x04\x65tag\x18\x0f \x01(\t\x12/\n\x06labels\x18\x10 \x03(\x0b\x32\x1f.gcsim.api.v1.Sweep.LabelsEntry\x12\"\n\x1ahas_inline_machine_profile\x18\x11 \x01(\x08\x12%\n\x05until\x18\x12 \x01(\x0b\x32\x16.gcsim.api.v1.StopRule\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb3\x02\n\x08SweepRun\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x10\n\x08point_id\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12-\n\x0b\x61ssignments\x18\x04 \x03(\x0b\x32\x18.gcsim.api.v1.Assignment\x12&\n\x05knobs\x18\x05 \x03(\x0b\x32\x17.gcsim.api.v1.KnobValue\x12\x13\n\x0breplication\x18\x06 \x01(\x05\x12\x0f\n\x07\x64\x61taset\x18\x07 \x01(\t\x12\x0b\n\x03run\x18\x08 \x01(\t\x12*\n\x05state\x18\t \x01(\x0e\x32\x16.gcsim.api.v1.RunStateH\x00\x88\x01\x01\x12%\n\x05\x65rror\x18\n \x01(\x0b\x32\x16.gcsim.api.v1.RunError\x12\x0f\n\x07skipped\x18\x0b \x01(\x08\x42\x08\n\x06_state*\xad\x01\n\nSweepState\x12\x1b\n\x17SWEEP_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13SWEEP_STATE_RUNNING\x10\x01\x12\x1a\n\x16SWEEP_STATE_CANCELLING\x10\x02\x12\x19\n\x15SWEEP_STATE_SUCCEEDED\x10\x03\x12\x17\n\x13SWEEP_STATE_PARTIAL\x10\x04\x12\x19\n\x15SWEEP_STATE_CANCELLED\x10\x05*\x91\x01\n\x0bSweepLayout\x12\x1c\n\x18SWEEP_LAYOUT_UNSPECIFIED\x10\x00\x12\x15\n\x11SWEEP_LAYOUT_GRID\x10\x01\x12\x14\n\x10SWEEP_LAYOUT_ZIP\x10\x02\x12 \n\x1cSWEEP_LAYOUT_LATIN_HYPERCUBE\x10\x03\x12\x15\n\x11SWEEP_LAYOUT_LIST\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,10 +36,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SWEEP_LABELSENTRY']._loaded_options = None
   _globals['_SWEEP_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_SWEEPSTATE']._serialized_start=1620
-  _globals['_SWEEPSTATE']._serialized_end=1793
-  _globals['_SWEEPLAYOUT']._serialized_start=1796
-  _globals['_SWEEPLAYOUT']._serialized_end=1941
+  _globals['_SWEEPSTATE']._serialized_start=1836
+  _globals['_SWEEPSTATE']._serialized_end=2009
+  _globals['_SWEEPLAYOUT']._serialized_start=2012
+  _globals['_SWEEPLAYOUT']._serialized_end=2157
   _globals['_AXISVALUES']._serialized_start=124
   _globals['_AXISVALUES']._serialized_end=152
   _globals['_AXISRANGE']._serialized_start=154
@@ -50,16 +50,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ASSIGNMENT']._serialized_end=374
   _globals['_EXPLICITPOINT']._serialized_start=376
   _globals['_EXPLICITPOINT']._serialized_end=438
-  _globals['_KNOBCOLUMN']._serialized_start=440
-  _globals['_KNOBCOLUMN']._serialized_end=482
-  _globals['_KNOBVALUE']._serialized_start=484
-  _globals['_KNOBVALUE']._serialized_end=589
-  _globals['_SWEEPCOUNTS']._serialized_start=592
-  _globals['_SWEEPCOUNTS']._serialized_end=744
-  _globals['_SWEEP']._serialized_start=747
-  _globals['_SWEEP']._serialized_end=1324
-  _globals['_SWEEP_LABELSENTRY']._serialized_start=1279
-  _globals['_SWEEP_LABELSENTRY']._serialized_end=1324
-  _globals['_SWEEPRUN']._serialized_start=1327
-  _globals['_SWEEPRUN']._serialized_end=1617
+  _globals['_INTERVALWIDTH']._serialized_start=440
+  _globals['_INTERVALWIDTH']._serialized_end=496
+  _globals['_STOPRULE']._serialized_start=498
+  _globals['_STOPRULE']._serialized_end=581
+  _globals['_KNOBCOLUMN']._serialized_start=583
+  _globals['_KNOBCOLUMN']._serialized_end=625
+  _globals['_KNOBVALUE']._serialized_start=627
+  _globals['_KNOBVALUE']._serialized_end=732
+  _globals['_SWEEPCOUNTS']._serialized_start=735
+  _globals['_SWEEPCOUNTS']._serialized_end=904
+  _globals['_SWEEP']._serialized_start=907
+  _globals['_SWEEP']._serialized_end=1523
+  _globals['_SWEEP_LABELSENTRY']._serialized_start=1478
+  _globals['_SWEEP_LABELSENTRY']._serialized_end=1523
+  _globals['_SWEEPRUN']._serialized_start=1526
+  _globals['_SWEEPRUN']._serialized_end=1833
 # @@protoc_insertion_point(module_scope)

@@ -80,6 +80,22 @@ class ExplicitPoint(_message.Message):
     assignments: _containers.RepeatedCompositeFieldContainer[Assignment]
     def __init__(self, assignments: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ...) -> None: ...
 
+class IntervalWidth(_message.Message):
+    __slots__ = ("metric", "half_width_frac")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    HALF_WIDTH_FRAC_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    half_width_frac: float
+    def __init__(self, metric: _Optional[str] = ..., half_width_frac: _Optional[float] = ...) -> None: ...
+
+class StopRule(_message.Message):
+    __slots__ = ("least_replications", "widths")
+    LEAST_REPLICATIONS_FIELD_NUMBER: _ClassVar[int]
+    WIDTHS_FIELD_NUMBER: _ClassVar[int]
+    least_replications: int
+    widths: _containers.RepeatedCompositeFieldContainer[IntervalWidth]
+    def __init__(self, least_replications: _Optional[int] = ..., widths: _Optional[_Iterable[_Union[IntervalWidth, _Mapping]]] = ...) -> None: ...
+
 class KnobColumn(_message.Message):
     __slots__ = ("column", "path")
     COLUMN_FIELD_NUMBER: _ClassVar[int]
@@ -103,7 +119,7 @@ class KnobValue(_message.Message):
     def __init__(self, column: _Optional[str] = ..., text: _Optional[str] = ..., integer: _Optional[int] = ..., number: _Optional[float] = ..., flag: _Optional[bool] = ...) -> None: ...
 
 class SweepCounts(_message.Message):
-    __slots__ = ("total", "pending", "queued", "running", "cancelling", "succeeded", "failed", "cancelled")
+    __slots__ = ("total", "pending", "queued", "running", "cancelling", "succeeded", "failed", "cancelled", "skipped")
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
     QUEUED_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +128,7 @@ class SweepCounts(_message.Message):
     SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
     total: int
     pending: int
     queued: int
@@ -120,10 +137,11 @@ class SweepCounts(_message.Message):
     succeeded: int
     failed: int
     cancelled: int
-    def __init__(self, total: _Optional[int] = ..., pending: _Optional[int] = ..., queued: _Optional[int] = ..., running: _Optional[int] = ..., cancelling: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ...) -> None: ...
+    skipped: int
+    def __init__(self, total: _Optional[int] = ..., pending: _Optional[int] = ..., queued: _Optional[int] = ..., running: _Optional[int] = ..., cancelling: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class Sweep(_message.Message):
-    __slots__ = ("name", "spec", "plan_id", "state", "counts", "points", "replications", "seed", "layout", "columns", "revision", "create_time", "end_time", "engine_version", "etag", "labels", "has_inline_machine_profile")
+    __slots__ = ("name", "spec", "plan_id", "state", "counts", "points", "replications", "seed", "layout", "columns", "revision", "create_time", "end_time", "engine_version", "etag", "labels", "has_inline_machine_profile", "until")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -148,6 +166,7 @@ class Sweep(_message.Message):
     ETAG_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     HAS_INLINE_MACHINE_PROFILE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: _spec_pb2.Spec
     plan_id: str
@@ -165,10 +184,11 @@ class Sweep(_message.Message):
     etag: str
     labels: _containers.ScalarMap[str, str]
     has_inline_machine_profile: bool
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[_spec_pb2.Spec, _Mapping]] = ..., plan_id: _Optional[str] = ..., state: _Optional[_Union[SweepState, str]] = ..., counts: _Optional[_Union[SweepCounts, _Mapping]] = ..., points: _Optional[int] = ..., replications: _Optional[int] = ..., seed: _Optional[int] = ..., layout: _Optional[_Union[SweepLayout, str]] = ..., columns: _Optional[_Iterable[_Union[KnobColumn, _Mapping]]] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., engine_version: _Optional[str] = ..., etag: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., has_inline_machine_profile: _Optional[bool] = ...) -> None: ...
+    until: StopRule
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[_spec_pb2.Spec, _Mapping]] = ..., plan_id: _Optional[str] = ..., state: _Optional[_Union[SweepState, str]] = ..., counts: _Optional[_Union[SweepCounts, _Mapping]] = ..., points: _Optional[int] = ..., replications: _Optional[int] = ..., seed: _Optional[int] = ..., layout: _Optional[_Union[SweepLayout, str]] = ..., columns: _Optional[_Iterable[_Union[KnobColumn, _Mapping]]] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., engine_version: _Optional[str] = ..., etag: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., has_inline_machine_profile: _Optional[bool] = ..., until: _Optional[_Union[StopRule, _Mapping]] = ...) -> None: ...
 
 class SweepRun(_message.Message):
-    __slots__ = ("number", "point_id", "label", "assignments", "knobs", "replication", "dataset", "run", "state", "error")
+    __slots__ = ("number", "point_id", "label", "assignments", "knobs", "replication", "dataset", "run", "state", "error", "skipped")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     POINT_ID_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
@@ -179,6 +199,7 @@ class SweepRun(_message.Message):
     RUN_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
     number: int
     point_id: str
     label: str
@@ -189,4 +210,5 @@ class SweepRun(_message.Message):
     run: str
     state: _run_pb2.RunState
     error: _run_pb2.RunError
-    def __init__(self, number: _Optional[int] = ..., point_id: _Optional[str] = ..., label: _Optional[str] = ..., assignments: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., knobs: _Optional[_Iterable[_Union[KnobValue, _Mapping]]] = ..., replication: _Optional[int] = ..., dataset: _Optional[str] = ..., run: _Optional[str] = ..., state: _Optional[_Union[_run_pb2.RunState, str]] = ..., error: _Optional[_Union[_run_pb2.RunError, _Mapping]] = ...) -> None: ...
+    skipped: bool
+    def __init__(self, number: _Optional[int] = ..., point_id: _Optional[str] = ..., label: _Optional[str] = ..., assignments: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., knobs: _Optional[_Iterable[_Union[KnobValue, _Mapping]]] = ..., replication: _Optional[int] = ..., dataset: _Optional[str] = ..., run: _Optional[str] = ..., state: _Optional[_Union[_run_pb2.RunState, str]] = ..., error: _Optional[_Union[_run_pb2.RunError, _Mapping]] = ..., skipped: _Optional[bool] = ...) -> None: ...

@@ -54,6 +54,7 @@ class Sweep:
         contention = world.profile["sweep_contention_frac"] if world.procs > 1 else 0.0
         self._alone_ns = world.profile["sweep_page_ns"]
         self._span_ns = self._page_ns = self._alone_ns * (1.0 + contention)
+        self._full_span_ns = world.profile["sweep_full_span_ns"] * (1.0 + contention)
         self.is_active = False
         self.ns_per_byte = 0.0
         self._pages_per_byte = 0.0
@@ -145,7 +146,7 @@ class Sweep:
         else:
             self._done()
         p.to_full_spans_bytes = self.full_spans_every_bytes
-        return int(spans * self._span_ns)
+        return int(spans * self._full_span_ns)
 
     def by_allocation(self, p: P, live_bytes: int) -> None:
         """A mutator was charged `live_bytes` and swept in proportion."""

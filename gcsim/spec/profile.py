@@ -68,6 +68,7 @@ CONSTANTS: dict[str, str] = {
     "assist_overhead_ns": "entering and leaving a mark assist",
     "mark_mutator_slowdown_frac": "how much slower the allocating part of mutators runs while a cycle marks: cold caches",
     "sweep_page_ns": "sweeping a one-page span, a mean of dead, mixed and live ones",
+    "sweep_full_span_ns": "sweeping a one-page span in which every object lives",
     "sweep_contention_frac": "how much dearer sweeping is when several Ps allocate: central lists and heap lock shared",
     "context_switch_ns": "schedule and execute another goroutine on the same P",
     "goroutine_start_ns": "newproc: starting a goroutine",

@@ -399,7 +399,22 @@ class Collector:
                 stopping = max(stopping, p[constant] * math.exp(sigma * float(self._rng.standard_normal())))
             else:
                 stopping = max(stopping, p["stw_at_once_ns"])
+            stopping = max(stopping, self._off_core_ns())
         return int(stopping)
+
+    def _off_core_ns(self) -> float:
+        """How long it takes until a running P's thread is back on its core; 0 where it is there now.
+
+        The instant falls into a stall with the share of time that stalls take, into a long one the sooner, and anywhere
+        in it.
+        """
+        rest = 0.0
+        for stall in self._w.costs.stalls:
+            if float(self._rng.random()) < stall.rate_per_s * stall.mean_ns / 1e9:
+                mu = math.log(stall.mean_ns) + stall.sigma**2 / 2.0  # of lengths weighted by themselves
+                length = math.exp(mu + stall.sigma * float(self._rng.standard_normal()))
+                rest = max(rest, length * float(self._rng.random()))
+        return rest
 
     def pause_ns(self, constant: str) -> int:
         """How long the fixed work of a pause takes."""

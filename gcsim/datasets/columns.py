@@ -33,7 +33,8 @@ def column(cells: Sequence[Any] | npt.NDArray[Any], kind: pa.DataType) -> pa.Arr
             nothing = "" if pa.types.is_string(kind) else False if pa.types.is_boolean(kind) else 0
             cells = [nothing if cell is None else cell for cell in cells]
     if pa.types.is_string(kind):
-        return _strings(cells, validity)
+        texts = _encoded(cells)
+        return _strings([len(text) for text in texts], b"".join(texts), validity)
     dtype = np.dtype(_DTYPES[str(kind)])
     values = np.asarray(cells)
     if n and not np.can_cast(values.dtype, dtype, "safe"):
@@ -44,12 +45,27 @@ def column(cells: Sequence[Any] | npt.NDArray[Any], kind: pa.DataType) -> pa.Arr
     return pa.Array.from_buffers(kind, n, [validity, pa.py_buffer(values)])
 
 
-def _strings(cells: Iterable[Any], validity: pa.Buffer | None) -> pa.Array:
+def repeated(cells: Sequence[Any], counts: Sequence[int], kind: pa.DataType) -> pa.Array:
+    """A column in which each cell stands so many times, one after another; as `column`, but that no cell is None."""
+    if not pa.types.is_string(kind):
+        return column(np.repeat(np.asarray(cells), counts), kind)
+    texts = _encoded(cells)
+    return _strings(
+        np.repeat([len(text) for text in texts], counts),
+        b"".join(text * n for text, n in zip(texts, counts, strict=True)),
+        None,
+    )
+
+
+def _encoded(cells: Iterable[Any]) -> list[bytes]:
     try:
-        texts = [cell.encode() for cell in cells]
+        return [cell.encode() for cell in cells]
     except AttributeError as err:
         raise pa.ArrowInvalid(f"a cell of a column of strings is none: {err}") from err
-    offsets = np.zeros(len(texts) + 1, dtype=np.int32)
-    np.cumsum([len(text) for text in texts], out=offsets[1:])
-    buffers = [validity, pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))]
-    return pa.Array.from_buffers(pa.string(), len(texts), buffers)
+
+
+def _strings(lengths: Sequence[int] | npt.NDArray[Any], data: bytes, validity: pa.Buffer | None) -> pa.Array:
+    n = len(lengths)
+    offsets = np.zeros(n + 1, dtype=np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return pa.Array.from_buffers(pa.string(), n, [validity, pa.py_buffer(offsets), pa.py_buffer(data)])

@@ -21,7 +21,7 @@ from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
 from gcsim.runtime.effects import Delete, Effect, GrowMap, Leak, Outlive, PointerWrites, Publish, Replace
 from gcsim.runtime.goroutine import Rates
 from gcsim.runtime.heap import Heap, PoolState
-from gcsim.runtime.randomness import FloatArray, mean_of, sample, stream
+from gcsim.runtime.randomness import FloatArray, mean_of, normals, sample, stream
 from gcsim.runtime.sites import Share, Shares, Site
 from gcsim.spec.models import (
     AllocateStep,
@@ -517,7 +517,7 @@ class Plan:
                 base = base + sample(distribution, rng, n)
             # In place, what is alike in all requests as a single number, and spreads in single precision (1e-7 of a
             # request's time): arrays are what drawing costs.
-            noise = rng.standard_normal(n, dtype=np.float32)
+            noise = normals(rng, n)
             noise *= p["cpu_noise_frac"]
             noise += 1.0
             cpu: FloatArray = noise.astype(np.float64)
@@ -554,7 +554,7 @@ class Plan:
                 units = self._accumulate((index << 16) + number, per_request, n)
                 cost = cost + units * unit_ns
                 mine.append((effect, units))
-            spread = self._alloc_rng.standard_normal(n, dtype=np.float32)
+            spread = normals(self._alloc_rng, n)
             spread *= self.costs.alloc_sigma
             cpu += cost * np.exp(spread, out=spread)
             for effect, units in mine:

@@ -33,8 +33,7 @@ def column(cells: Sequence[Any] | npt.NDArray[Any], kind: pa.DataType) -> pa.Arr
             nothing = "" if pa.types.is_string(kind) else False if pa.types.is_boolean(kind) else 0
             cells = [nothing if cell is None else cell for cell in cells]
     if pa.types.is_string(kind):
-        texts = _encoded(cells)
-        return _strings([len(text) for text in texts], b"".join(texts), validity)
+        return _strings(cells, validity)
     dtype = np.dtype(_DTYPES[str(kind)])
     values = np.asarray(cells)
     if n and not np.can_cast(values.dtype, dtype, "safe"):
@@ -45,16 +44,9 @@ def column(cells: Sequence[Any] | npt.NDArray[Any], kind: pa.DataType) -> pa.Arr
     return pa.Array.from_buffers(kind, n, [validity, pa.py_buffer(values)])
 
 
-def repeated(cells: Sequence[Any], counts: Sequence[int], kind: pa.DataType) -> pa.Array:
-    """A column in which each cell stands so many times, one after another; as `column`, but that no cell is None."""
-    if not pa.types.is_string(kind):
-        return column(np.repeat(np.asarray(cells), counts), kind)
+def _strings(cells: Iterable[Any], validity: pa.Buffer | None) -> pa.Array:
     texts = _encoded(cells)
-    return _strings(
-        np.repeat([len(text) for text in texts], counts),
-        b"".join(text * n for text, n in zip(texts, counts, strict=True)),
-        None,
-    )
+    return _string_array([len(text) for text in texts], b"".join(texts), validity)
 
 
 def _encoded(cells: Iterable[Any]) -> list[bytes]:
@@ -64,8 +56,19 @@ def _encoded(cells: Iterable[Any]) -> list[bytes]:
         raise pa.ArrowInvalid(f"a cell of a column of strings is none: {err}") from err
 
 
-def _strings(lengths: Sequence[int] | npt.NDArray[Any], data: bytes, validity: pa.Buffer | None) -> pa.Array:
+def _string_array(
+    lengths: Sequence[int] | npt.NDArray[Any], data: bytes, validity: pa.Buffer | None
+) -> pa.Array:
     n = len(lengths)
     offsets = np.zeros(n + 1, dtype=np.int32)
     np.cumsum(lengths, out=offsets[1:])
     return pa.Array.from_buffers(pa.string(), n, [validity, pa.py_buffer(offsets), pa.py_buffer(data)])
+
+
+def repeated(cells: Sequence[Any], counts: Sequence[int], kind: pa.DataType) -> pa.Array:
+    """A column in which each cell stands so many times, one after another; as `column`, but that no cell is None."""
+    if not pa.types.is_string(kind):
+        return column(np.repeat(np.asarray(cells), counts), kind)
+    texts = _encoded(cells)
+    lengths = np.repeat([len(text) for text in texts], counts)
+    return _string_array(lengths, b"".join(text * n for text, n in zip(texts, counts, strict=True)), None)

@@ -51,11 +51,30 @@ def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
 
 
 def _strings(cells: Iterable[Any], validity: pa.Buffer | None) -> pa.Array:
+    texts = _encoded(cells)
+    return _string_array([len(text) for text in texts], b"".join(texts), validity)
+
+
+def _encoded(cells: Iterable[Any]) -> list[bytes]:
     try:
-        texts = [cell.encode() for cell in cells]
+        return [cell.encode() for cell in cells]
     except AttributeError as err:
         raise pa.ArrowInvalid(f"a cell of a column of strings is none: {err}") from err
-    offsets = np.zeros(len(texts) + 1, dtype=np.int32)
-    np.cumsum([len(text) for text in texts], out=offsets[1:])
-    buffers = [validity, pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))]
-    return pa.Array.from_buffers(pa.string(), len(texts), buffers)
+
+
+def _string_array(
+    lengths: Sequence[int] | npt.NDArray[Any], data: bytes, validity: pa.Buffer | None
+) -> pa.Array:
+    n = len(lengths)
+    offsets = np.zeros(n + 1, dtype=np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return pa.Array.from_buffers(pa.string(), n, [validity, pa.py_buffer(offsets), pa.py_buffer(data)])
+
+
+def repeated(cells: Sequence[Any], counts: Sequence[int], kind: pa.DataType) -> pa.Array:
+    """A column in which each cell stands so many times, one after another; as `column`, but that no cell is None."""
+    if not pa.types.is_string(kind):
+        return column(np.repeat(np.asarray(cells), counts), kind)
+    texts = _encoded(cells)
+    lengths = np.repeat([len(text) for text in texts], counts)
+    return _string_array(lengths, b"".join(text * n for text, n in zip(texts, counts, strict=True)), None)

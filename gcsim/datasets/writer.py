@@ -14,8 +14,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, repeat
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gcsim.datasets.columns import column
+from gcsim.datasets.columns import column, repeated
 from gcsim.datasets.dictionary import write_dictionary
 from gcsim.datasets.manifest import MANIFEST_NAME, SUMMARY_NAME, FileEntry, Manifest, RunIdentity
 from gcsim.datasets.schema import TABLES, Knob, arrow_schema
@@ -91,25 +90,25 @@ class _TableWriter:
     def flush(self) -> None:
         if self._rows:
             rows, self._rows = self._rows, []
-            self._write(len(rows), zip(*rows, strict=True))
+            columns = zip(zip(*rows, strict=True), self._fields, strict=True)
+            self._write(len(rows), [column(cells, field.type) for cells, field in columns])
         if self._batches:
             batches, self._batches = self._batches, []
             count, self._batched_rows = self._batched_rows, 0
-            same_columns = (
-                list(chain.from_iterable(repeat(same[i], n) for n, same, _ in batches))
-                for i in range(len(batches[0][1]))
-            )
-            arrays = (
-                np.concatenate(parts) for parts in zip(*(columns for _, _, columns in batches), strict=True)
-            )
-            self._write(count, chain(same_columns, arrays))
+            counts, same, parts = zip(*batches, strict=True)
+            n = len(same[0])
+            columns = zip(zip(*same, strict=True), self._fields[:n], strict=True)
+            arrays = [repeated(cells, counts, field.type) for cells, field in columns]
+            columns = zip(zip(*parts, strict=True), self._fields[n:], strict=True)
+            arrays += [column(np.concatenate(cells), field.type) for cells, field in columns]
+            self._write(count, arrays)
 
-    def _write(self, count: int, columns: Iterable[Any]) -> None:
+    def _write(self, count: int, columns: list[pa.Array]) -> None:
         arrays = [
             pa.repeat(column([value], field.type)[0], count)
             for value, field in zip(self._constants, self._schema, strict=False)
         ]
-        arrays += [column(cells, f.type) for cells, f in zip(columns, self._fields, strict=True)]
+        arrays += columns
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema), row_group_size=count)
         self.rows_written += count
 

@@ -63,7 +63,7 @@ class Goroutine:
 
     Attributes:
         cum_ns, cum_alloc: CPU time and bytes from the stretch's start to the end of each row; both begin with 0.
-        row: rows finished.  pos: CPU ns into the stretch.  end: its last.  alloc: bytes of the stretch allocated.
+        row: rows finished.  ahead: how many will be when its credit is used up; a guess.  pos: CPU ns into the stretch.  end: its last.  alloc: bytes of the stretch allocated.
         slow: wall time per CPU time just now (>= 1: marking elsewhere, write barriers, sweeping).
         rates: what it does, on average.
         has_rows: whether it wants to know of finished rows; else its stretches are of one, and it hears of their ends.
@@ -73,7 +73,7 @@ class Goroutine:
     """
 
     __slots__ = (
-        "alloc", "assist_began_ns", "assist_debt", "assist_p", "assist_stolen", "assist_work", "credit", "cum_alloc",
+        "ahead", "alloc", "assist_began_ns", "assist_debt", "assist_p", "assist_stolen", "assist_work", "credit", "cum_alloc",
         "cum_ns", "debited", "end", "frames_bytes", "has_entered", "has_rows", "name", "parked_ns", "pos", "rates", "ready_ns",
         "row", "slow", "stack_bytes", "trace_knots", "world",
     )  # fmt: skip
@@ -104,6 +104,7 @@ class Goroutine:
         self.trace_knots = False
         self.has_entered = True
         self.has_rows = True
+        self.ahead = 0
         self.assist_began_ns = -1
 
     @property

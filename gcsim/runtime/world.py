@@ -323,7 +323,7 @@ class World:
     @staticmethod
     def _pos_of_alloc(g: Goroutine, alloc: int) -> float:
         """CPU ns into the stretch at which `alloc` of its bytes have been allocated."""
-        i = _near(g.cum_alloc, alloc - 1, g.row) - 1
+        i = g.ahead = _near(g.cum_alloc, alloc - 1, g.row) - 1
         if i + 1 >= len(g.cum_alloc):
             return g.end
         a0, a1 = g.cum_alloc[i], g.cum_alloc[i + 1]
@@ -351,7 +351,10 @@ class World:
             cum = g.cum_ns
             last = len(cum) - 1
             if row < last and pos >= cum[row + 1]:
-                done = last if at_end else _near(cum, pos, row + 1) - 1
+                done = last if at_end else g.ahead
+                # Elsewhere than its slice was planned to end?  If not, nothing else of a long curve is touched.
+                if not at_end and not (row < done < last and cum[done] <= pos < cum[done + 1]):
+                    done = _near(cum, pos, row + 1) - 1
                 g.finish_rows(p, row, done)
                 g.row = row = done
         if at_end:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gcsim.datasets.columns import column
+from gcsim.datasets.columns import column, repeated
 
 CELLS: list[tuple[Any, pa.DataType]] = [
     ([1, -2, (1 << 63) - 1], pa.int64()),
@@ -39,6 +39,23 @@ def test_a_cell_of_another_type_is_refused(cells: Any, kind: pa.DataType) -> Non
     """Nothing is rounded or converted quietly."""
     with pytest.raises(pa.ArrowInvalid):
         column(cells, kind)
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [(("load", "", "µs"), pa.string()), ((1, -2, 3), pa.int64()), ((0.5, 2.0, 1.0), pa.float64())],
+)
+def test_repeated_cells_are_as_written_out(cells: tuple[Any, ...], kind: pa.DataType) -> None:
+    counts = (2, 0, 3)
+    made = repeated(cells, counts, kind)
+    made.validate(full=True)
+    assert made.equals(column([cell for cell, n in zip(cells, counts, strict=True) for _ in range(n)], kind))
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.int64()])
+def test_repeated_cells_are_never_none(kind: pa.DataType) -> None:
+    with pytest.raises(pa.ArrowInvalid):
+        repeated((None,), (2,), kind)
 
 
 def test_a_run_does_not_import_pandas(tmp_path: Any) -> None:

@@ -18,7 +18,8 @@ RULE = StopRule(least=2, most=7, widths={"throughput_rps": 0.02})
 
 def plan(rule: StopRule | None = RULE) -> SweepPlan:
     spec = make_spec(
-        run={"duration": "20ms", "seed": 7},
+        # With this seed the points differ at any width from 1 to 5 %; with others the stalls of so short runs decide.
+        run={"duration": "20ms", "seed": 2},
         requests=[
             {
                 "name": "get",
@@ -104,7 +105,7 @@ def test_resumed_it_decides_the_same(inline: Path, tmp_path: Path) -> None:
 def test_a_point_with_a_failed_run_is_not_run_on(tmp_path: Path) -> None:
     class Failing(InlineExecutor):
         def next(self, timeout_s: float) -> Outcome | None:
-            if self._tasks[0].spec.run.seed != 7:
+            if self._tasks[0].spec.run.seed != plan().spec.run.seed:  # the first replication has it
                 return Outcome(run_id=self._tasks.popleft().run_id, error="SIMULATION_FAILED", message="no")
             return super().next(timeout_s)
 

@@ -200,7 +200,7 @@ class RequestGoroutine(Goroutine):
         segment = self._source.plan.segments[self._segment]
         if segment.frames_bytes:
             used = self._source.plan.spec.stack_used_bytes + segment.frames_bytes
-            ns = self.world.stacks.grow(self, used)
+            ns = self.world.stacks.grow(self, used, segment.frames)
             if ns:
                 self.begin((0.0, self.end + ns), self.cum_alloc)
         for pool in segment.pool_gets:

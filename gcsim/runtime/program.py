@@ -78,6 +78,7 @@ class SegmentPlan:
         default_factory=list
     )  # of garbage and scaled garbage: what dies before the request, and when (see `Deaths.add`)
     frames_bytes: int = 0  # of the calls in it, beyond those that the request has throughout
+    frames: int = 0  # how many these are
     steady: list[tuple[Site, Footprint, bool, float]] = field(
         default_factory=list
     )  # site, what each request allocates there, whether scaled, ns of its own code
@@ -395,11 +396,15 @@ class Plan:
                     s.barriers += step.count
                 case CallStep():
                     by_value = step.by == "value"
-                    each = step.count * (p["call_ns"] + (self.costs.copy_ns(step.size) if by_value else 0.0))
+                    # Go has no variable that is not set: each call writes its frame once.
+                    each = p["call_ns"] + p["touch_ns_per_byte"] * step.frame
+                    each = step.count * (each + (self.costs.copy_ns(step.size) if by_value else 0.0))
                     s.cpu_ns += each
                     s.steady.append((site, Footprint(), False, each))
                     frame = _FRAME_BYTES + step.frame + (step.size if by_value else WORD_BYTES)
-                    s.frames_bytes = max(s.frames_bytes, frame * (step.count if step.nested else 1))
+                    frames = step.count if step.nested else 1
+                    if frame * frames > s.frames_bytes:
+                        s.frames_bytes, s.frames = frame * frames, frames
                 case DropStep():
                     s.ends_with = step
                     segments.append(SegmentPlan())

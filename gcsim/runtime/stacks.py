@@ -41,6 +41,7 @@ class Stacks:
     def __init__(self, world: World) -> None:
         self._w = world
         self._step_ns = world.profile["stack_copy_ns"]
+        self._frame_ns = world.profile["stack_copy_frame_ns"]
         self._ns_per_byte = world.profile["stack_copy_ns_per_byte"]
         idle = world.spec.idle_goroutines
         self._idle = idle.count
@@ -50,13 +51,20 @@ class Stacks:
         self.grown = 0
         self.shrunk = 0
 
-    def grow(self, g: Goroutine, used_bytes: int) -> float:
-        """Make room for so many bytes of frames; CPU time of the copies in ns."""
+    def grow(self, g: Goroutine, used_bytes: int, frames: int = 0) -> float:
+        """Make room for so many bytes of frames; CPU time of the copies in ns.
+
+        Args:
+            frames: how many these are, as far as it is known; pointers in each are adjusted by each copy.
+
+        Source: runtime/stack.go copystack, adjustframe (go1.19 .. go1.27).  Simplified: frames are of one size.
+        """
         g.frames_bytes = used_bytes
         needed = stack_size(used_bytes)
         ns = 0.0
         while g.stack_bytes < needed:
-            ns += self._step_ns + self._ns_per_byte * g.stack_bytes
+            there = frames * min(1.0, g.stack_bytes / used_bytes)
+            ns += self._step_ns + self._frame_ns * there + self._ns_per_byte * g.stack_bytes
             g.stack_bytes *= 2
             self.grown += 1
         return ns

@@ -111,7 +111,7 @@ def site_stack(row: dict[str, Any]) -> Stack:
         if row["step"] is None:
             return base if kind == "request" else (*base, f"main.{row['request_class']}.{kind}")
         about = f"({name})" if name else ""
-        step = "leak" if kind == "growslice" else kind
+        step = kind if kind != "growslice" else "fifo" if name else "leak"
         stack = (*base, f"main.{row['request_class']}.{row['step']}-{step}{about}")
         return (*stack, "runtime.growslice") if kind == "growslice" else stack
     match kind:

@@ -1,4 +1,4 @@
-"""What requests do to the heap once they are over, beside their own garbage: sets, leaks, maps, lifetimes."""
+"""What requests do to the heap once they are over, beside their own garbage: sets, queues, leaks, maps, lifetimes."""
 
 from __future__ import annotations
 
@@ -60,6 +60,19 @@ class Delete(Effect):
 
     def apply(self, n: int, now_ns: int) -> None:
         self.target.shrink(min(n, self.target.entries), self.heap)
+
+
+class Fifo(Effect):
+    """The first entry of a slice makes way for a new last one."""
+
+    def __init__(
+        self, heap: Heap, target: RetainedState, costs: CostModel, growth: Site, *, clear: bool
+    ) -> None:
+        self.heap, self.target, self.unit = heap, target, target.entry
+        self._costs, self._growth, self._clear = costs, growth, clear
+
+    def apply(self, n: int, now_ns: int) -> None:
+        self.target.shift(n, self.heap, self._costs, self._growth, clear=self._clear)
 
 
 class Leak(Effect):

@@ -407,9 +407,7 @@ class Generations:
         p = self._w.profile
         if unit.bytes > LARGE_BYTES * unit.objects:
             return unit.mark_ns
-        return (
-            unit.mark_ns + unit.objects * p["alloc_small_scan_ns"] + unit.bytes * p["copy_ns_per_byte"]
-        )
+        return unit.mark_ns + unit.objects * p["alloc_small_scan_ns"] + unit.bytes * p["copy_ns_per_byte"]
 
     def _stacks_ns(self) -> float:
         """CPU time to scan every stack."""

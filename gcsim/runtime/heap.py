@@ -14,7 +14,9 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from gcsim.policy.releases import ReleaseRules
 from gcsim.policy.size_classes import SIZE_CLASS_BYTES
+from gcsim.policy.slices import grown_capacity
 from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
 from gcsim.runtime.sites import Site, SiteKey, Sites
 
@@ -26,6 +28,18 @@ def shaded_frac(writes_per_entry: float) -> float:
     """Share of entries to which one of the random stores of a mark phase came before even marking did."""
     k = writes_per_entry
     return 1.0 + math.expm1(-k) / k if k > 1e-9 else 0.0
+
+
+def queue_slots(depth: int, slot_bytes: int, rules: ReleaseRules) -> int:
+    """Capacity of the array that `append(s[1:], x)` makes for a queue of `depth` (>= 1) entries whose array is full."""
+    return grown_capacity(
+        new_len=depth, old_cap=depth - 1, elem_bytes=slot_bytes, has_pointers=True, rules=rules
+    )
+
+
+def queue_array(slots: int, slot_bytes: int) -> tuple[int, int]:
+    """Bytes of such an array, and words up to its last pointer."""
+    return slots * slot_bytes, slots * slot_bytes // WORD_BYTES
 
 
 class RetainedState:
@@ -42,6 +56,7 @@ class RetainedState:
         map_of: Callable[[int], Footprint] | None = None,
         *,
         is_remade: bool = False,
+        declared: int = 0,
     ) -> None:
         self.name = name
         self.span_classes = span_classes  # objects of an entry by the spans they share
@@ -52,11 +67,16 @@ class RetainedState:
         self.slot_bytes = slot_bytes
         self._map_of = map_of  # the objects of a map that holds so many entries, where the table is one
         self.is_remade = is_remade
+        self.declared = declared  # entries that it begins with
         self.room = 0  # entries that the map has room for; deleting gives none of it back
         self.width = width  # independent pieces of marking work per entry; lists have one
         self.entries = 0
         self.building = 0  # entries that a builder is at
         self.halved = 0  # entries whose subtree was dropped
+        self.stale = 0  # of the entries: taken off a queue, and in its array still
+        self._shifted = 0  # slots of the queue's array before its first entry
+        self._slots = 0  # and all that it has
+        self._queued_in = Footprint()  # the array they are of
         self.scattered = 0.0  # entries replaced since they were built in order
         self.written = 0  # pointer stores into its entries
         self.shaded_frac = 0.0  # entries that the write barrier shaded ahead of their turn in the last cycle
@@ -129,6 +149,38 @@ class RetainedState:
             self.on_death(-math.expm1(-n / self.entries))
         # Each replacement hits an entry that is still in order with probability (in order) / entries.
         self.scattered = self.entries - (self.entries - self.scattered) * math.exp(-n / self.entries)
+
+    def shift(self, n: int, heap: Heap, costs: CostModel, site: Site, *, clear: bool) -> None:
+        """`n` times `s = append(s[1:], x)`; `clear`: with s[0] = nil before.
+
+        A full array makes way for one that append makes for the entries that wait; what was taken off lives until then.
+        Source: runtime/slice.go growslice (go1.19 .. go1.27).
+        """
+        depth = max(1, self.entries - self.stale)
+        if self.table is not self._queued_in:  # as it was built
+            self._queued_in, self._slots, self._shifted = self.table, depth, 0
+        self.add(n)
+        if clear:
+            self.shrink(n, heap)
+        else:
+            self.stale += n
+        self._shifted += n
+        beyond = self._shifted - (self._slots - depth) - 1
+        if beyond < 0:
+            return
+        self._slots = queue_slots(depth, self.slot_bytes, costs.rules)
+        until_full = self._slots - depth + 1
+        growths = 1 + beyond // until_full
+        self._shifted = beyond % until_full
+        old, self.table = self.table, costs.object(*queue_array(self._slots, self.slot_bytes))
+        self._queued_in = self.table
+        for _ in range(growths):
+            heap.allocate_now(self.table, site)
+        heap.dead_bytes += old.bytes + (growths - 1) * self.table.bytes
+        heap.dead_objects += old.objects + (growths - 1) * self.table.objects
+        dead = self.stale - min(self.stale, self._shifted)
+        self.stale -= dead
+        self.shrink(dead, heap)
 
     def drop_subtrees(self, writes: int, heap: Heap) -> None:
         """`writes` writes to the roots of random entries; the first on each drops half of it."""

@@ -605,7 +605,7 @@ class Load:
 
     def _resize(self, retained: RetainedState, entries: int) -> None:
         w = self._w
-        coming = retained.entries + retained.building
+        coming = retained.entries - retained.stale + retained.building
         if entries < coming:
             retained.shrink(min(coming - entries, retained.entries), w.heap)
             if retained.is_remade:

@@ -18,8 +18,18 @@ import numpy.typing as npt
 from gcsim.policy.constants import PAGE_BYTES
 from gcsim.policy.size_classes import SIZE_CLASS_BYTES
 from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
-from gcsim.runtime.effects import Delete, Effect, GrowMap, Leak, Outlive, PointerWrites, Publish, Replace
-from gcsim.runtime.heap import Heap, PoolState
+from gcsim.runtime.effects import (
+    Delete,
+    Effect,
+    Fifo,
+    GrowMap,
+    Leak,
+    Outlive,
+    PointerWrites,
+    Publish,
+    Replace,
+)
+from gcsim.runtime.heap import Heap, PoolState, RetainedState, queue_array, queue_slots
 from gcsim.runtime.randomness import FloatArray, mean_of, sample, stream
 from gcsim.runtime.sites import Share, Shares, Site
 from gcsim.spec.models import (
@@ -31,6 +41,7 @@ from gcsim.spec.models import (
     DeleteStep,
     Distribution,
     DropStep,
+    FifoStep,
     GCStep,
     KeepStep,
     LeakStep,
@@ -130,7 +141,7 @@ def _target_of(step: Step) -> str:
     match step:
         case AllocateStep() | AppendStep() | MapInsertStep():
             return step.site or ""
-        case ReplaceStep() | PublishStep() | DeleteStep():
+        case ReplaceStep() | PublishStep() | DeleteStep() | FifoStep():
             return step.set
         case KeepStep() | DropStep():
             return step.name
@@ -221,7 +232,9 @@ class Plan:
         self._deaths = _deaths(spec.steps)
         self.segments = self._compile(spec)
         outlive = any(o for s in self.segments for _, _, _, o, _, _ in s.fractional)
-        leaks = any(isinstance(effect, Leak | GrowMap) for s in self.segments for _, effect, _ in s.effects)
+        leaks = any(
+            isinstance(effect, Leak | GrowMap | Fifo) for s in self.segments for _, effect, _ in s.effects
+        )
         pools = any(s.pool_gets for s in self.segments)
         self._settles_late = not (
             outlive or leaks or pools
@@ -394,6 +407,12 @@ class Plan:
                     delete = Delete(self.heap, self.heap.retained[step.set])
                     self._add_effect(s, step.count, delete, p["random_entry_ns"], site)
                     s.barriers += step.count
+                case FifoStep():
+                    target = self.heap.retained[step.set]
+                    growth = self._site(index, "growslice", step.set)
+                    fifo = Fifo(self.heap, target, self.costs, growth, clear=step.clear)
+                    self._add_effect(s, step.count, fifo, self._queue_ns(target), site)
+                    s.barriers += step.count
                 case CallStep():
                     by_value = step.by == "value"
                     # Go has no variable that is not set: each call writes its frame once.
@@ -437,6 +456,14 @@ class Plan:
     def _add_effect(self, s: SegmentPlan, count: float, effect: Effect, unit_ns: float, site: Site) -> None:
         s.effects.append((count, effect, unit_ns))
         self._booked.append((effect, site, unit_ns))
+
+    def _queue_ns(self, target: RetainedState) -> float:
+        """CPU time of `append(s[1:], x)`: the entry, and its share of the copies to new arrays."""
+        depth = target.declared
+        slots = queue_slots(depth, target.slot_bytes, self.costs.rules)
+        array = self.costs.object(*queue_array(slots, target.slot_bytes))
+        copied = self.costs.profile["copy_ns_per_byte"] * depth * target.slot_bytes
+        return target.entry.alloc_ns + (array.alloc_ns + copied) / (slots - depth + 1)
 
     def _compile_allocate(self, step: AllocateStep, s: SegmentPlan, number: int, site: Site) -> None:
         death = self._deaths.get(number)

@@ -79,7 +79,7 @@ def test_growth_by_append_leaves_its_old_arrays_behind() -> None:
         (1, 64, 8, "request"),
     ]
     assert objects(expand(step | {"hint": 5})) == [(1, 40, 5, "request")]
-    copying = expand(step, stack_copy_ns_per_byte=1.0)
+    copying = expand(step, copy_ns_per_byte=1.0)
     assert [step.ns for step in copying.steps if isinstance(step, CpuStep)] == [8 + 16 + 32]
 
 

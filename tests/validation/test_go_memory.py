@@ -16,7 +16,9 @@ import pytest
 
 from gcsim.policy.objects import allocated
 from gcsim.policy.releases import release_rules
+from gcsim.runtime.costs import CostModel, Footprint
 from gcsim.runtime.expand import expand_request
+from gcsim.runtime.heap import Heap, RetainedState
 from gcsim.spec.load import spec_from_dict
 from gcsim.spec.models import AllocateStep
 from gcsim.spec.profile import load_profile
@@ -61,6 +63,8 @@ STEPS: Final[dict[str, dict[str, Any]]] = {
     "LargePointer": {"kind": "allocate", "site": "large"},
 }
 """Benchmark -> the step that does the same."""
+QUEUES: Final = {f"Queue{depth}": depth for depth in (1, 3, 100, 1000, 5000)}
+"""Benchmark -> entries of 16 bytes that wait in a slice, of which 10,000 are taken off and as many appended."""
 
 
 def simulated(step: dict[str, Any], release: str) -> tuple[float, float]:
@@ -88,17 +92,31 @@ def simulated(step: dict[str, Any], release: str) -> tuple[float, float]:
     return total_bytes, mallocs
 
 
+def queued(depth: int, release: str) -> tuple[float, float]:
+    """Bytes and allocations of a queue that is made with so many entries and used 10,000 times."""
+    costs = CostModel(load_profile("epyc-genoa-kvm", release), release_rules(release), procs=1, cores=1)
+    heap = Heap(lambda unit: None)
+    made = heap.sites.get("made")
+    queue = RetainedState("jobs", Footprint(), Footprint(), 16, 1, {}, declared=depth)
+    queue.add(depth)
+    queue.table = queue.table_for(costs, depth)
+    heap.allocate_now(queue.table, made)
+    for n in (1, 999, 9_000):  # together or one by one, it is the same
+        queue.shift(n, heap, costs, made, clear=False)
+    return heap.allocated_bytes, heap.allocated_objects
+
+
 def check(name: str, release: str, bytes_per_op: int, allocs_per_op: int) -> None:
-    got = simulated(STEPS[name], release)
+    got = queued(QUEUES[name], release) if name in QUEUES else simulated(STEPS[name], release)
     # Printed as whole numbers, rounded down.
-    if STEPS[name]["kind"] == "map_insert" and not release_rules(release).swiss_maps:
+    if name in STEPS and STEPS[name]["kind"] == "map_insert" and not release_rules(release).swiss_maps:
         assert got[0] == pytest.approx(bytes_per_op, rel=0.10), (name, release)  # overflow buckets by chance
         assert got[1] == pytest.approx(allocs_per_op, rel=0.25), (name, release)
     else:
         assert got == (bytes_per_op, allocs_per_op), (name, release)
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", [*STEPS, *QUEUES])
 @pytest.mark.parametrize("release", RECORDED["releases"])
 def test_recorded_benchmarks(release: str, name: str) -> None:
     measured = RECORDED["releases"][release][name]
@@ -124,6 +142,6 @@ def measure(directory: Path) -> dict[str, dict[str, int]]:
 def test_benchmarks_run_here(tmp_path: Path) -> None:
     release = go_release(tmp_path)
     measured = measure(tmp_path)
-    assert set(measured) == set(STEPS)
+    assert set(measured) == {*STEPS, *QUEUES}
     for name, numbers in measured.items():
         check(name, release, numbers["bytes_per_op"], numbers["allocs_per_op"])

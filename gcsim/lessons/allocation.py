@@ -113,10 +113,27 @@ ALLOCATION_LESSONS = (
         change="Of 64 KiB of rows each request keeps one of 64 bytes for 100 ms: as a sub-slice before, as a clone after.",
         why="A slice is a pointer into an array. The collector knows arrays, not slices: as long as anything points into one, "
         "all of it is live, what lies before the sub-slice's beginning included. A clone has an array of its own.",
-        precise="s = s[1:] moves the pointer and gives nothing back. The elements that were left are kept too, with all "
+        precise="s = s[1:] moves the pointer and gives nothing back (lesson queue). The elements that were left are kept too, with all "
         "that they refer to, until append outgrows the array; clear them if they hold pointers.",
         claims=(at_most(0.4, "heap_marked_bytes_mean"), at_most(0.5, "memory_peak_bytes")),
         shows=("bytes_per_request", "num_gc", "gc_cpu_frac"),
+    ),
+    Lesson(
+        name="queue",
+        title="q = q[1:] keeps what has left the queue",
+        change="250 jobs of 16 KiB wait in a slice: each request does q = append(q[1:], job) before, and q[0] = nil first "
+        "after.",
+        why="q[1:] moves the slice's beginning and leaves the pointer in front of it in the array, which the collector "
+        "looks through whole. When append finds the array full it copies the jobs that wait to one of twice the size (1.25 "
+        "times and 192 beyond 256): until then, what has left the queue stays live.",
+        precise="Nothing leaks for ever, and clearing the slot does not save the copies: as many bytes are "
+        "allocated either way. A ring buffer does both.",
+        claims=(
+            at_most(0.85, "heap_marked_bytes_mean"),
+            at_most(1.01, "bytes_per_request"),
+            at_least(0.99, "bytes_per_request"),
+        ),
+        shows=("heap_goal_bytes_mean", "memory_peak_bytes", "num_gc", "gc_cpu_frac"),
     ),
     Lesson(
         name="map-hint",

@@ -344,7 +344,6 @@ class Collector:
         pacer.globals_scan_bytes = globals_bytes
         count, used_bytes, stack_bytes = w.stacks.scan()
         pacer.max_stack_scan_bytes = stack_bytes
-        w.memory.stacks_bytes = w.stacks.in_use_bytes
         stack_work = float(used_bytes)
         stages = [
             Stage(

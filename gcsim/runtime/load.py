@@ -124,7 +124,7 @@ class RequestGoroutine(Goroutine):
         self._source = source
         self._loops = loops
         self.use_rates(source.plan)
-        world.alive[self] = None
+        world.stacks.add(self)
         self._growth_ns = world.stacks.grow(self, source.plan.spec.stack_used_bytes)
         self._next_request(arrival_ns)
 
@@ -282,7 +282,7 @@ class RequestGoroutine(Goroutine):
             world.probe.arrived += 1
             self._next_request(now)
             return True
-        del world.alive[self]
+        world.stacks.remove(self)
         world.probe.load.finished(self._source.plan.name)
         return False
 
@@ -297,7 +297,7 @@ class Dispatcher(Goroutine):
         self._arrivals = arrivals
         self._source = arrivals.source
         self._start_ns = world.profile["goroutine_start_ns"]
-        world.alive[self] = None
+        world.stacks.add(self)
         self._due: list[int] = []
         self.is_parked = False
         arrivals.changed = self.wake
@@ -491,7 +491,6 @@ class Load:
     def _declare_idle(self) -> None:
         w = self._w
         idle = w.spec.idle_goroutines
-        w.memory.stacks_bytes = w.stacks.in_use_bytes
         # Each goroutine is a heap object too, and each that waits on a channel has a sudog.
         for size, words in ((GOROUTINE_BYTES, GOROUTINE_BYTES // 8), (SUDOG_BYTES, SUDOG_BYTES // 8)):
             if idle.count:
@@ -522,7 +521,7 @@ class Load:
                         w.sched.inject(RequestGoroutine(w, source, w.env.now, loops=True))
                     else:
                         worker = Worker(w, plan, number)
-                        w.alive[worker] = None
+                        w.stacks.add(worker)
                         self.workers.append(worker)
                         w.sched.inject(worker)
             else:

@@ -48,7 +48,6 @@ class Memory:
         self.heap_in_use_bytes = 0
         self.heap_mapped_bytes = 0
         self.heap_released_bytes = 0
-        self.stacks_bytes = 0
         self.peak_bytes = 0
         self.interval_peak_bytes = 0
         self.scavenged_bytes = 0
@@ -72,7 +71,7 @@ class Memory:
     @property
     def total_bytes(self) -> int:
         """Everything held from the operating system: sys - released."""
-        return self.runtime_bytes + self.stacks_bytes + self.heap_mapped_bytes - self.heap_released_bytes
+        return self.runtime_bytes + self._w.stacks.in_use_bytes + self.heap_mapped_bytes - self.heap_released_bytes
 
     @property
     def heap_free_bytes(self) -> int:

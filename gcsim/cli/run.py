@@ -22,6 +22,7 @@ from gcsim.cli.output import (
     summary_table,
 )
 from gcsim.datasets.metrics import METRIC_BY_NAME
+from gcsim.datasets.notes import notes
 from gcsim.datasets.run import run
 from gcsim.datasets.thresholds import evaluate_thresholds
 from gcsim.datasets.writer import refuse_taken
@@ -93,6 +94,8 @@ def command(
     else:
         click.echo(summary_csv(result.summary), nl=False)
     click.echo(f"run directory: {result.path}", err=True)
+    for note in notes(result):
+        click.echo(f"Note: {note}", err=True)
     for outcome in outcomes:
         measured = format_value(METRIC_BY_NAME[outcome.metric], outcome.measured)
         verdict = "met" if outcome.met else "FAILED"

@@ -419,7 +419,8 @@ _SITES = TableSchema(
 
 _EVENTS = TableSchema(
     name="events",
-    rows="one row per rare event, in order of time: phase changes, limiter, scavenger, forced GC, settings",
+    rows="one row per rare event, in order of time: phases, settings, throttling by the quota, the GC CPU limiter,"
+    " a memory limit that leaves next to no room above the live heap",
     columns=(
         _PHASE,
         _TIME,

@@ -71,7 +71,12 @@ class Memory:
     @property
     def total_bytes(self) -> int:
         """Everything held from the operating system: sys - released."""
-        return self.runtime_bytes + self._w.stacks.in_use_bytes + self.heap_mapped_bytes - self.heap_released_bytes
+        return (
+            self.runtime_bytes
+            + self._w.stacks.in_use_bytes
+            + self.heap_mapped_bytes
+            - self.heap_released_bytes
+        )
 
     @property
     def heap_free_bytes(self) -> int:

@@ -275,7 +275,10 @@ class CallStep(Model):
     by: Literal["value", "pointer"] = Field(
         default="value", description="value: each call copies it; pointer: each call passes 8 bytes"
     )
-    frame: Bytes = Field(default=0, description="bytes of the function's own variables in its frame")
+    frame: Bytes = Field(
+        default=0,
+        description="bytes of the function's own variables in its frame, which each call writes once",
+    )
     nested: Bool = Field(
         default=False,
         description="each calls the next (recursion): all frames are there at once, and the stack must hold them",

@@ -41,6 +41,10 @@ SITES: Final = [
 ]
 
 
+QUEUES: Final = {"queue-250": 250, "queue-5000": 5000}
+"""Retained sets that are queues, and how many entries wait in each."""
+
+
 def _heap(size: int, pointer_words: int = 0) -> list[dict[str, Any]]:
     made = {"site": "heap", "size": size, "pointer_words": pointer_words, "lifetime": "temporary"}
     return [{"allocate": made | {"count": CALLS if size < 4 * KIB else FEW}}]
@@ -52,6 +56,15 @@ def _local(size: int) -> list[dict[str, Any]]:
 
 def _call(size: int = 0, by: str = "value") -> list[dict[str, Any]]:
     return [{"call": {"count": CALLS, "size": size, "by": by}}]
+
+
+def _nested(frame: int) -> list[dict[str, Any]]:
+    """101 calls nested in each other, each with variables of so many bytes."""
+    return [{"call": {"count": 101, "frame": frame, "nested": True}}] * FEW
+
+
+def _queue(depth: int) -> list[dict[str, Any]]:
+    return [{"fifo": {"set": f"queue-{depth}", "count": CALLS}}]
 
 
 def _append(hint: int) -> dict[str, Any]:
@@ -75,11 +88,13 @@ ROWS: Final[dict[str, dict[str, list[dict[str, Any]]]]] = {
         "CalNoscan2k": _heap(2 * KIB),
         "CalScan64": _heap(64, 1),
         "CalScan1k": _heap(KIB, 1),
+        "CalLarge64k": _heap(64 * KIB),
     },
     "stack allocation": {
         "Local64": _local(64),
         "Local1k": _local(KIB),
         "Local16k": _local(16 * KIB),
+        "Nested": _nested(200),
     },
     "value and reference semantics": {
         "Value64": _call(64),
@@ -97,12 +112,16 @@ ROWS: Final[dict[str, dict[str, list[dict[str, Any]]]]] = {
         "Escaping4k": _heap(4 * KIB),
         "Escaping16k": _heap(16 * KIB),
         "Pointers512": _heap(512, 1),
-        "Large64k": _heap(64 * KIB),
         "Large128k": _heap(128 * KIB),
         "Large256k": _heap(256 * KIB),
     },
     # What the program itself does with 1000 elements or 100 keys is measured where nothing grows, and put in as CPU time.
-    "slices": {"Append": [_append(0)], "AppendHint": [_append(1000)]},
+    "slices": {
+        "Append": [_append(0)],
+        "AppendHint": [_append(1000)],
+        "Queue250": _queue(250),
+        "Queue5000": _queue(5000),
+    },
     "maps": {"Map": [_map(0)], "MapHint": [_map(100)]},
 }
 OWN_WORK: Final = {"Append": "CalAppend", "AppendHint": "CalAppend", "Map": "CalMap", "MapHint": "CalMap"}
@@ -117,13 +136,15 @@ DETERMINED_BY: Final[dict[str, tuple[str, ...]]] = {
     "alloc_small_noscan_ns": ("CalNoscan64",),
     "alloc_small_scan_ns_per_byte": ("CalScan1k",),
     "alloc_small_scan_ns": ("CalScan64",),
+    "alloc_large_ns_per_byte": ("CalLarge64k",),
 }
 
 
 def spec_of(name: str, record: dict[str, Any], profile: Path) -> dict[str, Any]:
     """The workload of a benchmark."""
     own = OWN_WORK.get(name)
-    steps = [{"cpu": round(record["benchmarks"][own]["ns_per_op"] * FEW / CALLS)}] if own else []
+    queued = STEPS[name][-1].get("fifo", {}).get("set")
+    own_work = [{"cpu": round(record["benchmarks"][own]["ns_per_op"] * FEW / CALLS)}] if own else []
     return {
         "version": 1,
         "name": name.lower(),
@@ -132,7 +153,8 @@ def spec_of(name: str, record: dict[str, Any], profile: Path) -> dict[str, Any]:
         "run": {"duration": "120ms", "warm_up": "40ms", "replications": RUNS},
         "globals": {"scan_bytes": record["program"]["globals_scan_bytes"]},
         "sites": SITES,
-        "requests": [{"workers": 1, "steps": steps + STEPS[name]}],
+        "retained": [{"name": queue, "entries": depth} for queue, depth in QUEUES.items() if queue == queued],
+        "requests": [{"workers": 1, "steps": own_work + STEPS[name]}],
     }
 
 
@@ -152,7 +174,7 @@ def simulated(name: str, record: dict[str, Any], profile: MachineProfile) -> dic
     lines = [line.split()[2:] for line in done.stdout.splitlines() if line.startswith("Benchmark")]
     assert len(lines) == RUNS, done.stdout
     (step,) = STEPS[name][-1].values()
-    times = CALLS / step["count"]
+    times = CALLS / (FEW if len(STEPS[name]) == FEW else step["count"])
     runs = [dict(zip(fields[1::2], fields[::2], strict=True)) for fields in lines]
     return {unit: times * min(float(run[unit]) for run in runs) for unit in runs[0]}
 

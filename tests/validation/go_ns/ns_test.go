@@ -211,7 +211,7 @@ func BenchmarkCalNoscan64(b *testing.B) { run(b, func(int) { sink64 = new(b64) }
 func BenchmarkCalNoscan2k(b *testing.B) { run(b, func(int) { sink2k = new(b2k) }) }
 func BenchmarkCalScan64(b *testing.B)   { run(b, func(int) { sinkp64 = new(p64) }) }
 func BenchmarkCalScan1k(b *testing.B)   { run(b, func(int) { sinkp1k = new(p1k) }) }
-func BenchmarkLarge64k(b *testing.B) { run(b, func(int) { sink64k = new(b64k) }) }
+func BenchmarkCalLarge64k(b *testing.B) { run(b, func(int) { sink64k = new(b64k) }) }
 func BenchmarkLarge256k(b *testing.B) {
 	run(b, func(int) { sink256k = new(b256k) })
 }
@@ -224,13 +224,13 @@ func BenchmarkCalMap(b *testing.B) {
 	run(b, func(int) { m = refillsMap(m, hundred) })
 }
 
-func BenchmarkLocal64(b *testing.B)    { run(b, func(i int) { sinkByte += local64(i) }) }
-func BenchmarkLocal1k(b *testing.B)    { run(b, func(i int) { sinkByte += local1k(i) }) }
-func BenchmarkLocal16k(b *testing.B)   { run(b, func(i int) { sinkByte += local16k(i) }) }
-func BenchmarkTiny16(b *testing.B)     { run(b, func(int) { sink16 = new(b16) }) }
+func BenchmarkLocal64(b *testing.B)     { run(b, func(i int) { sinkByte += local64(i) }) }
+func BenchmarkLocal1k(b *testing.B)     { run(b, func(i int) { sinkByte += local1k(i) }) }
+func BenchmarkLocal16k(b *testing.B)    { run(b, func(i int) { sinkByte += local16k(i) }) }
+func BenchmarkTiny16(b *testing.B)      { run(b, func(int) { sink16 = new(b16) }) }
 func BenchmarkEscaping256(b *testing.B) { run(b, func(int) { sink256 = new(b256) }) }
-func BenchmarkEscaping1k(b *testing.B) { run(b, func(int) { sink1k = new(b1k) }) }
-func BenchmarkEscaping4k(b *testing.B) { run(b, func(int) { sink4k = new(b4k) }) }
+func BenchmarkEscaping1k(b *testing.B)  { run(b, func(int) { sink1k = new(b1k) }) }
+func BenchmarkEscaping4k(b *testing.B)  { run(b, func(int) { sink4k = new(b4k) }) }
 func BenchmarkEscaping16k(b *testing.B) { run(b, func(int) { sink16k = new(b16k) }) }
 func BenchmarkPointers512(b *testing.B) { run(b, func(int) { sinkp512 = new(p512) }) }
 func BenchmarkLarge128k(b *testing.B) {
@@ -257,4 +257,16 @@ func BenchmarkAppendHint(b *testing.B) {
 func BenchmarkMap(b *testing.B)     { run(b, func(int) { sinkMap = fills(hundred, 0) }) }
 func BenchmarkMapHint(b *testing.B) { run(b, func(int) { sinkMap = fills(hundred, hundred) }) }
 
+func BenchmarkQueue250(b *testing.B) {
+	s := make([]*b64, 250)
+	run(b, func(int) { s = append(s[1:], &global64) })
+	sinkQueue = s
+}
+func BenchmarkQueue5000(b *testing.B) {
+	s := make([]*b64, 5000)
+	run(b, func(int) { s = append(s[1:], &global64) })
+	sinkQueue = s
+}
+
+var sinkQueue []*b64
 var sinkBytes []byte

@@ -65,14 +65,22 @@ class Delete(Effect):
 class Fifo(Effect):
     """The first entry of a slice makes way for a new last one."""
 
-    def __init__(
-        self, heap: Heap, target: RetainedState, costs: CostModel, growth: Site, *, clear: bool
-    ) -> None:
+    def __init__(self, heap: Heap, target: RetainedState, *, clear: bool) -> None:
         self.heap, self.target, self.unit = heap, target, target.entry
-        self._costs, self._growth, self._clear = costs, growth, clear
+        self._clear = clear
 
     def apply(self, n: int, now_ns: int) -> None:
-        self.target.shift(n, self.heap, self._costs, self._growth, clear=self._clear)
+        self.target.shift(n, self.heap, clear=self._clear)
+
+
+class Requeue(Effect):
+    """The array of such a slice is full: what waits is copied to a new one."""
+
+    def __init__(self, heap: Heap, target: RetainedState, array: Footprint, lasts: int) -> None:
+        self.heap, self.target, self.unit, self._lasts = heap, target, array, lasts
+
+    def apply(self, n: int, now_ns: int) -> None:
+        self.target.requeue(n, self.unit, self._lasts, self.heap)
 
 
 class Leak(Effect):

@@ -14,9 +14,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from gcsim.policy.releases import ReleaseRules
 from gcsim.policy.size_classes import SIZE_CLASS_BYTES
-from gcsim.policy.slices import grown_capacity
 from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
 from gcsim.runtime.sites import Site, SiteKey, Sites
 
@@ -28,18 +26,6 @@ def shaded_frac(writes_per_entry: float) -> float:
     """Share of entries to which one of the random stores of a mark phase came before even marking did."""
     k = writes_per_entry
     return 1.0 + math.expm1(-k) / k if k > 1e-9 else 0.0
-
-
-def queue_slots(depth: int, slot_bytes: int, rules: ReleaseRules) -> int:
-    """Capacity of the array that `append(s[1:], x)` makes for a queue of `depth` (>= 1) entries whose array is full."""
-    return grown_capacity(
-        new_len=depth, old_cap=depth - 1, elem_bytes=slot_bytes, has_pointers=True, rules=rules
-    )
-
-
-def queue_array(slots: int, slot_bytes: int) -> tuple[int, int]:
-    """Bytes of such an array, and words up to its last pointer."""
-    return slots * slot_bytes, slots * slot_bytes // WORD_BYTES
 
 
 class RetainedState:
@@ -74,9 +60,7 @@ class RetainedState:
         self.building = 0  # entries that a builder is at
         self.halved = 0  # entries whose subtree was dropped
         self.stale = 0  # of the entries: taken off a queue, and in its array still
-        self._shifted = 0  # slots of the queue's array before its first entry
-        self._slots = 0  # and all that it has
-        self._queued_in = Footprint()  # the array they are of
+        self.shifted = 0  # slots of a queue's array before its first entry
         self.scattered = 0.0  # entries replaced since they were built in order
         self.written = 0  # pointer stores into its entries
         self.shaded_frac = 0.0  # entries that the write barrier shaded ahead of their turn in the last cycle
@@ -150,35 +134,25 @@ class RetainedState:
         # Each replacement hits an entry that is still in order with probability (in order) / entries.
         self.scattered = self.entries - (self.entries - self.scattered) * math.exp(-n / self.entries)
 
-    def shift(self, n: int, heap: Heap, costs: CostModel, site: Site, *, clear: bool) -> None:
-        """`n` times `s = append(s[1:], x)`; `clear`: with s[0] = nil before.
-
-        A full array makes way for one that append makes for the entries that wait; what was taken off lives until then.
-        Source: runtime/slice.go growslice (go1.19 .. go1.27).
-        """
-        depth = max(1, self.entries - self.stale)
-        if self.table is not self._queued_in:  # as it was built
-            self._queued_in, self._slots, self._shifted = self.table, depth, 0
+    def shift(self, n: int, heap: Heap, *, clear: bool) -> None:
+        """`n` times the first entry is taken off a queue and a new one appended; `clear`: with s[0] = nil before."""
         self.add(n)
+        self.shifted += n
         if clear:
             self.shrink(n, heap)
         else:
             self.stale += n
-        self._shifted += n
-        beyond = self._shifted - (self._slots - depth) - 1
-        if beyond < 0:
-            return
-        self._slots = queue_slots(depth, self.slot_bytes, costs.rules)
-        until_full = self._slots - depth + 1
-        growths = 1 + beyond // until_full
-        self._shifted = beyond % until_full
-        old, self.table = self.table, costs.object(*queue_array(self._slots, self.slot_bytes))
-        self._queued_in = self.table
-        for _ in range(growths):
-            heap.allocate_now(self.table, site)
-        heap.dead_bytes += old.bytes + (growths - 1) * self.table.bytes
-        heap.dead_objects += old.objects + (growths - 1) * self.table.objects
-        dead = self.stale - min(self.stale, self._shifted)
+
+    def requeue(self, n: int, array: Footprint, lasts: int, heap: Heap) -> None:
+        """`n` times the queue's array was full, each after `lasts` appends, and append made a new one.
+
+        What had been taken off lives as long as the array that it was in.
+        """
+        old, self.table = self.table, array
+        heap.dead_bytes += old.bytes + (n - 1) * array.bytes
+        heap.dead_objects += old.objects + (n - 1) * array.objects
+        self.shifted = max(0, self.shifted - n * lasts)
+        dead = self.stale - min(self.stale, self.shifted)
         self.stale -= dead
         self.shrink(dead, heap)
 

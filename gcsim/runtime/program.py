@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from gcsim.policy.constants import PAGE_BYTES
 from gcsim.policy.size_classes import SIZE_CLASS_BYTES
+from gcsim.policy.slices import queue_growth
 from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
 from gcsim.runtime.effects import (
     Delete,
@@ -28,8 +29,9 @@ from gcsim.runtime.effects import (
     PointerWrites,
     Publish,
     Replace,
+    Requeue,
 )
-from gcsim.runtime.heap import Heap, PoolState, RetainedState, queue_array, queue_slots
+from gcsim.runtime.heap import Heap, PoolState
 from gcsim.runtime.randomness import FloatArray, mean_of, sample, stream
 from gcsim.runtime.sites import Share, Shares, Site
 from gcsim.spec.models import (
@@ -99,6 +101,9 @@ class SegmentPlan:
     pool_gets: list[PoolState] = field(default_factory=list)
     pool_puts: list[PoolState] = field(default_factory=list)
     barriers: float = 0.0  # pointer stores per request
+    copied_pointers: float = (
+        0.0  # that append takes to a new array: while marking each goes through the barrier
+    )
     small: dict[SpanClass, float] = field(default_factory=dict)  # small garbage objects per request
     ends_with: BlockStep | SyscallStep | LockStep | Unlock | GCStep | DropStep | None = None
 
@@ -232,9 +237,7 @@ class Plan:
         self._deaths = _deaths(spec.steps)
         self.segments = self._compile(spec)
         outlive = any(o for s in self.segments for _, _, _, o, _, _ in s.fractional)
-        leaks = any(
-            isinstance(effect, Leak | GrowMap | Fifo) for s in self.segments for _, effect, _ in s.effects
-        )
+        leaks = any(isinstance(effect, Leak | GrowMap) for s in self.segments for _, effect, _ in s.effects)
         pools = any(s.pool_gets for s in self.segments)
         self._settles_late = not (
             outlive or leaks or pools
@@ -257,6 +260,7 @@ class Plan:
         self.spans_per_byte = mixed.spans / mixed.bytes if mixed.bytes else 1 / PAGE_BYTES
         p = self.costs.profile
         self._mark_extra_ns = (p["alloc_black_ns"] + p["write_barrier_new_ns"]) * mixed.objects / requests
+        self._mark_extra_ns += p["write_barrier_new_ns"] * sum(s.copied_pointers for s in self.segments)
         self._mark_extra_ns += p["write_barrier_ns"] * sum(s.barriers for s in self.segments)
         if self.costs.barrier_always_on:
             self._barrier_ns = self._mark_extra_ns - p["alloc_black_ns"] * mixed.objects / requests
@@ -408,10 +412,7 @@ class Plan:
                     self._add_effect(s, step.count, delete, p["random_entry_ns"], site)
                     s.barriers += step.count
                 case FifoStep():
-                    target = self.heap.retained[step.set]
-                    growth = self._site(index, "growslice", step.set)
-                    fifo = Fifo(self.heap, target, self.costs, growth, clear=step.clear)
-                    self._add_effect(s, step.count, fifo, self._queue_ns(target), site)
+                    self._compile_fifo(step, s, len(segments) - 1, index, site)
                     s.barriers += step.count
                 case CallStep():
                     by_value = step.by == "value"
@@ -457,13 +458,26 @@ class Plan:
         s.effects.append((count, effect, unit_ns))
         self._booked.append((effect, site, unit_ns))
 
-    def _queue_ns(self, target: RetainedState) -> float:
-        """CPU time of `append(s[1:], x)`: the entry, and its share of the copies to new arrays."""
-        depth = target.declared
-        slots = queue_slots(depth, target.slot_bytes, self.costs.rules)
-        array = self.costs.object(*queue_array(slots, target.slot_bytes))
-        copied = self.costs.profile["copy_ns_per_byte"] * depth * target.slot_bytes
-        return target.entry.alloc_ns + (array.alloc_ns + copied) / (slots - depth + 1)
+    def _compile_fifo(self, step: FifoStep, s: SegmentPlan, segment: int, index: int, site: Site) -> None:
+        """Appends, and by their number new arrays; the first comes at once, as the set's table has no room to spare.
+
+        Source: runtime/slice.go growslice (bulkBarrierPreWriteSrcOnly while marking; go1.19 .. go1.27).
+        """
+        target = self.heap.retained[step.set]
+        fifo = Fifo(self.heap, target, clear=step.clear)
+        self._add_effect(s, step.count, fifo, target.entry.alloc_ns, site)
+        slot_bytes = target.slot_bytes
+        slots, lasts = queue_growth(
+            depth=target.declared, elem_bytes=slot_bytes, has_pointers=True, rules=self.costs.rules
+        )
+        array = self.costs.object(slots * slot_bytes, slots * slot_bytes // WORD_BYTES)
+        copying_ns = self.costs.profile["copy_ns_per_byte"] * target.declared * slot_bytes
+        growth = self._site(index, "growslice", step.set)
+        self._accumulated[(segment << 16) + len(s.effects)] = 1.0 - step.count / lasts + 1e-9
+        s.copied_pointers += step.count / lasts * target.declared
+        target.shifted = lasts - 1
+        requeue = Requeue(self.heap, target, array, lasts)
+        self._add_effect(s, step.count / lasts, requeue, array.alloc_ns + copying_ns, growth)
 
     def _compile_allocate(self, step: AllocateStep, s: SegmentPlan, number: int, site: Site) -> None:
         death = self._deaths.get(number)

@@ -82,13 +82,13 @@ ROWS: Final[dict[str, dict[str, list[dict[str, Any]]]]] = {
         "CalCall": _call(),
         "CalLocal256": _local(256),
         "CalLocal4k": _local(4 * KIB),
-        "CalValue256": _call(256),
         "CalValue4k": _call(4 * KIB),
         "CalNoscan64": _heap(64),
         "CalNoscan2k": _heap(2 * KIB),
         "CalScan64": _heap(64, 1),
         "CalScan1k": _heap(KIB, 1),
         "CalLarge64k": _heap(64 * KIB),
+        "CalLarge256k": _heap(256 * KIB),
     },
     "stack allocation": {
         "Local64": _local(64),
@@ -98,6 +98,7 @@ ROWS: Final[dict[str, dict[str, list[dict[str, Any]]]]] = {
     },
     "value and reference semantics": {
         "Value64": _call(64),
+        "Value256": _call(256),
         "Value1k": _call(KIB),
         "Value16k": _call(16 * KIB),
         "Value32k": _call(32 * KIB),
@@ -113,7 +114,7 @@ ROWS: Final[dict[str, dict[str, list[dict[str, Any]]]]] = {
         "Escaping16k": _heap(16 * KIB),
         "Pointers512": _heap(512, 1),
         "Large128k": _heap(128 * KIB),
-        "Large256k": _heap(256 * KIB),
+        "Large512k": _heap(512 * KIB),
     },
     # What the program itself does with 1000 elements or 100 keys is measured where nothing grows, and put in as CPU time.
     "slices": {
@@ -124,33 +125,47 @@ ROWS: Final[dict[str, dict[str, list[dict[str, Any]]]]] = {
     },
     "maps": {"Map": [_map(0)], "MapHint": [_map(100)]},
 }
-OWN_WORK: Final = {"Append": "CalAppend", "AppendHint": "CalAppend", "Map": "CalMap", "MapHint": "CalMap"}
+OWN_WORK: Final = {
+    "Append": "CalAppend",
+    "AppendHint": "CalAppend",
+    "Map": "CalMap",
+    "MapHint": "CalMap",
+    "Queue250": "CalQueue",
+    "Queue5000": "CalQueue",
+}
 STEPS: Final = {name: steps for row in ROWS.values() for name, steps in row.items()}
 
 # Constant -> benchmarks that determine it, in the order in which they are worked out.
 DETERMINED_BY: Final[dict[str, tuple[str, ...]]] = {
     "call_ns": ("CalCall",),
     "touch_ns_per_byte": ("CalLocal256", "CalLocal4k"),
-    "copy_ns_per_byte": ("CalValue256", "CalValue4k"),
+    "copy_ns_per_byte": ("CalValue4k",),
     "alloc_small_noscan_ns_per_byte": ("CalNoscan2k",),
     "alloc_small_noscan_ns": ("CalNoscan64",),
     "alloc_small_scan_ns_per_byte": ("CalScan1k",),
     "alloc_small_scan_ns": ("CalScan64",),
-    "alloc_large_ns_per_byte": ("CalLarge64k",),
+    "alloc_large_ns_per_byte": ("CalLarge64k", "CalLarge256k"),
 }
+
+
+def _calls(name: str) -> int:
+    """Calls of a benchmark that a request of its workload makes."""
+    steps = STEPS[name]
+    (last,) = steps[-1].values()
+    return len(steps) if len(steps) == FEW else int(last["count"])
 
 
 def spec_of(name: str, record: dict[str, Any], profile: Path) -> dict[str, Any]:
     """The workload of a benchmark."""
     own = OWN_WORK.get(name)
     queued = STEPS[name][-1].get("fifo", {}).get("set")
-    own_work = [{"cpu": round(record["benchmarks"][own]["ns_per_op"] * FEW / CALLS)}] if own else []
+    own_work = [{"cpu": round(record["benchmarks"][own]["ns_per_op"] * _calls(name) / CALLS)}] if own else []
     return {
         "version": 1,
         "name": name.lower(),
         "runtime": {"go": "1.27", "gomaxprocs": 1, "gogc": 100},
         "machine": {"cores": 2, "profile": str(profile)},
-        "run": {"duration": "120ms", "warm_up": "40ms", "replications": RUNS},
+        "run": {"duration": "80ms", "warm_up": "30ms", "replications": RUNS},
         "globals": {"scan_bytes": record["program"]["globals_scan_bytes"]},
         "sites": SITES,
         "retained": [{"name": queue, "entries": depth} for queue, depth in QUEUES.items() if queue == queued],
@@ -173,8 +188,7 @@ def simulated(name: str, record: dict[str, Any], profile: MachineProfile) -> dic
             assert done.exit_code == 0, done.stderr
     lines = [line.split()[2:] for line in done.stdout.splitlines() if line.startswith("Benchmark")]
     assert len(lines) == RUNS, done.stdout
-    (step,) = STEPS[name][-1].values()
-    times = CALLS / (FEW if len(STEPS[name]) == FEW else step["count"])
+    times = CALLS / _calls(name)
     runs = [dict(zip(fields[1::2], fields[::2], strict=True)) for fields in lines]
     return {unit: times * min(float(run[unit]) for run in runs) for unit in runs[0]}
 

@@ -16,9 +16,8 @@ import pytest
 
 from gcsim.policy.objects import allocated
 from gcsim.policy.releases import release_rules
-from gcsim.runtime.costs import CostModel, Footprint
+from gcsim.policy.slices import queue_growth
 from gcsim.runtime.expand import expand_request
-from gcsim.runtime.heap import Heap, RetainedState
 from gcsim.spec.load import spec_from_dict
 from gcsim.spec.models import AllocateStep
 from gcsim.spec.profile import load_profile
@@ -94,16 +93,11 @@ def simulated(step: dict[str, Any], release: str) -> tuple[float, float]:
 
 def queued(depth: int, release: str) -> tuple[float, float]:
     """Bytes and allocations of a queue that is made with so many entries and used 10,000 times."""
-    costs = CostModel(load_profile("epyc-genoa-kvm", release), release_rules(release), procs=1, cores=1)
-    heap = Heap(lambda unit: None)
-    made = heap.sites.get("made")
-    queue = RetainedState("jobs", Footprint(), Footprint(), 16, 1, {}, declared=depth)
-    queue.add(depth)
-    queue.table = queue.table_for(costs, depth)
-    heap.allocate_now(queue.table, made)
-    for n in (1, 999, 9_000):  # together or one by one, it is the same
-        queue.shift(n, heap, costs, made, clear=False)
-    return heap.allocated_bytes, heap.allocated_objects
+    rules = release_rules(release)
+    slots, lasts = queue_growth(depth=depth, elem_bytes=16, has_pointers=True, rules=rules)
+    made = allocated(depth * 16, has_pointers=True, rules=rules)
+    grown = allocated(slots * 16, has_pointers=True, rules=rules, objects=1 + (10_000 - 1) // lasts)
+    return made.bytes + grown.bytes, made.mallocs + grown.mallocs
 
 
 def check(name: str, release: str, bytes_per_op: int, allocs_per_op: int) -> None:

@@ -105,7 +105,8 @@ class RetainedState:
         """Make the map larger if entries were added that it has no room for.
 
         Source: internal/runtime/maps/table.go, runtime/map.go (go1.19 .. go1.27).  Simplified: a large Swiss map grows
-        table by table; here by an eighth at a time, and what that replaces is all of it.
+        table by table; here by an eighth at a time, and what that replaces is all of it. The time to move keys is not
+        charged: who grows a set is one request among many.
         """
         if self._map_of is None or self.entries <= self.room:
             return

@@ -22,11 +22,20 @@ import numpy as np
 from gcsim.fit.records import Record
 from gcsim.interop.gctrace import GctraceLine, parse
 from gcsim.policy.constants import PAGE_BYTES
+from gcsim.policy.greentea import Mix
 from gcsim.policy.releases import release_rules
-from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint
+from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
 from gcsim.runtime.heap import shaded_frac
 from gcsim.runtime.load import GOROUTINE_BYTES, SUDOG_BYTES
-from gcsim.spec.models import AllocateStep, CpuStep, PointerWritesStep, PoolGetStep, ReplaceStep, Spec
+from gcsim.spec.models import (
+    AllocateStep,
+    CpuStep,
+    PointerWritesStep,
+    PoolGetStep,
+    ReplaceStep,
+    RetainedSet,
+    Spec,
+)
 from gcsim.spec.profile import MachineProfile
 from gcsim.spec.records import spec_from_record
 from gcsim.units import MIB
@@ -306,7 +315,7 @@ class _Case:
         for size in (GOROUTINE_BYTES, SUDOG_BYTES):
             ns += idle.count * costs.object(size, size // WORD_BYTES).mark_ns
         for retained in spec.retained:
-            entry = costs.entry(retained.objects)
+            entry = costs.entry(retained.objects, mixes=self._mixes(costs, retained, replacements / cycles))
             ns += retained.entries * entry.mark_ns
             if retained.table_slot_bytes and retained.entries:
                 table_bytes = retained.table_slot_bytes * retained.entries
@@ -319,6 +328,25 @@ class _Case:
         # Costs are medians of a log-normal spread from cycle to cycle; measured is a mean.
         ns *= math.exp(profile["mark_sigma"] ** 2 / 2.0)
         return ns * (1.0 + (profile["mark_contention_frac"] if self.procs > 1 else 0.0))
+
+    def _mixes(self, costs: CostModel, retained: RetainedSet, replaced: float) -> dict[SpanClass, Mix]:
+        """What spans hold beside an entry of which so many are replaced in a cycle."""
+        made: dict[SpanClass, float] = {}
+        requests = median(r["requests"] / r["num_gc"] for r in self.record.repeats)
+        for step in self.spec.requests[0].steps:
+            if isinstance(step, AllocateStep) and step.size:
+                span_class = costs.span_class(step.size, step.pointer_words)
+                if span_class is not None:
+                    made[span_class] = made.get(span_class, 0.0) + requests * step.count * step.size
+        mixes = {}
+        for group in retained.objects:
+            span_class = costs.span_class(group.size, group.pointer_words)
+            if span_class is not None:
+                size = group.count * group.size
+                mixes[span_class] = Mix.of(
+                    retained.entries * size, replaced * size, made.get(span_class, 0.0)
+                )
+        return mixes
 
     def _shaded_frac(self, entries: int) -> float:
         """Share of a set's entries that stores shade ahead of their turn, from how long marks and requests take."""

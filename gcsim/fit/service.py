@@ -59,7 +59,7 @@ _ALLOC = (
     "alloc_small_noscan_ns", "alloc_small_noscan_ns_per_byte", "alloc_small_scan_ns", "alloc_small_scan_ns_per_byte",
     "alloc_large_ns", "alloc_large_ns_per_byte",
 )  # fmt: skip
-_NOT_SCALED = ("mark_fixed_ns", "mark_sigma", "mark_sparse_factor")
+_NOT_SCALED = ("mark_fixed_ns", "mark_sigma")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -174,12 +174,21 @@ class GCCPULimiter:
         self.assist_time_pool_cpu_ns = 0
         idle_time = self.idle_time_pool_cpu_ns
         self.idle_time_pool_cpu_ns = 0
-        # Running events are cut here, so that what is counted did happen within this window.
+        # Running events are cut here, so that what is counted did happen within this window.  Each of many Ps comes by
+        # at each assist: what is usual, a stamp that is right and not ahead, is `LimiterEvent.consume` written out.
+        is_usual = not now_ns >> _STAMP_BITS
         for event in self.events:
             stamp = event.stamp
-            if stamp <= _STAMP_MASK or stamp & _STAMP_MASK == now_ns:
-                continue  # none is running, or it began just now: nothing to take
-            event_type, duration_ns = event.consume(now_ns)
+            if stamp <= _STAMP_MASK:
+                continue  # none is running
+            duration_ns = now_ns - (stamp & _STAMP_MASK)
+            if not duration_ns:
+                continue  # it began just now
+            event_type = stamp >> _STAMP_BITS
+            if is_usual and duration_ns > 0:
+                event.stamp = stamp + duration_ns
+            else:
+                event_type, duration_ns = event.consume(now_ns)
             if event_type in _IDLE_EVENTS:
                 idle_time += duration_ns
             else:

@@ -10,7 +10,7 @@ That is one shift and one subtraction per value and exact for all values below 2
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -88,19 +88,24 @@ def quantiles_ns(counts: Int64Array, fractions: Sequence[float]) -> list[int] | 
 
 
 class BucketCounts:
-    """A histogram that is filled value by value or array by array and drained window by window."""
+    """A histogram that is filled value by value or array by array and drained window by window.
 
-    __slots__ = ("_counts", "_pending", "_total")
+    Single values are counted in lots, since adding to a numpy element costs about as much as 20 appends.
 
-    _PENDING_MAX = (
-        4096  # single values are counted in lots: adding to a numpy element costs about as much as 20 appends
-    )
+    Attributes:
+        add: count one time in ns.  `settle` has to be called now and then.
+    """
+
+    __slots__ = ("_counts", "_pending", "_total", "add")
+
+    _PENDING_MAX = 4096
 
     _FEW = 512  # below, adding one by one beats adding a whole dense histogram
 
     def __init__(self) -> None:
         self._counts: Int64Array = np.zeros(N_BUCKETS, dtype=np.int64)
         self._pending: list[int] = []
+        self.add: Callable[[int], None] = self._pending.append
         self._total = 0
 
     @property
@@ -108,11 +113,9 @@ class BucketCounts:
         """Values since the last drain."""
         return self._total + len(self._pending)
 
-    def add(self, ns: int) -> None:
-        """Count one time in ns."""
-        pending = self._pending
-        pending.append(ns)
-        if len(pending) >= self._PENDING_MAX:
+    def settle(self) -> None:
+        """Do not let single values become too many."""
+        if len(self._pending) >= self._PENDING_MAX:
             self._flush()
 
     def add_array(self, ns: Int64Array) -> None:
@@ -134,5 +137,6 @@ class BucketCounts:
         return indexes, counts
 
     def _flush(self) -> None:
-        pending, self._pending = self._pending, []
-        self.add_array(np.asarray(pending, dtype=np.int64))
+        pending = np.asarray(self._pending, dtype=np.int64)
+        self._pending.clear()
+        self.add_array(pending)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from gcsim.runtime.costs import Footprint
-from gcsim.runtime.goroutine import Goroutine
+from gcsim.runtime.goroutine import Goroutine, Rates
 from gcsim.runtime.heap import RetainedState
 
 if TYPE_CHECKING:
@@ -41,12 +41,14 @@ class Builder(Goroutine):
         rows = [row for retained, n in parts for row in self._plan(retained, n)]
         units = [(row.table or row.retained.entry.times(row.entries)) for row in rows]
         total = sum(unit.bytes for unit in units)
-        self.live_per_byte = sum(unit.live_bytes for unit in units) / total if total else 1.0
-        self.scannable_per_byte = sum(unit.scannable_bytes for unit in units) / total if total else 0.0
-        self.bytes_per_ns = total / max(1.0, sum(row.ns for row in rows))
+        self.rates = Rates(
+            live_per_byte=sum(unit.live_bytes for unit in units) / total if total else 1.0,
+            scannable_per_byte=sum(unit.scannable_bytes for unit in units) / total if total else 0.0,
+            bytes_per_ns=total / max(1.0, sum(row.ns for row in rows)),
+        )
         fastest = max((row.bytes / row.ns for row in rows if not row.at_once), default=0.0)
         # It allocates beside the load: both together bound how soon the trigger can be reached.
-        self._fastest = fastest * self.live_per_byte
+        self._fastest = fastest * self.rates.live_per_byte
         world.max_alloc_per_ns += self._fastest
         self._rows: list[_Row] = []
         self._stretches = _stretches(rows)

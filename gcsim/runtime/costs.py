@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
+from gcsim.policy.greentea import LevelVisits, Mix, tree_levels, visits_among_strangers, visits_in_order
 from gcsim.policy.releases import ReleaseRules
 from gcsim.policy.size_classes import AllocLayout, alloc_layout
 from gcsim.spec.models import ObjectGroup
@@ -18,8 +21,28 @@ _SCAN_BYTES_IN_OBJECT_COST = 128
 # measured: tests/validation/go_ns, passing 64 bytes by value takes no longer than passing a pointer (2.4 ns either way): four
 # vector moves, which run beside the call; from 65 bytes on they are a loop.
 _COPIED_INLINE_BYTES = 64
+# measured: GODEBUG=gctrace=2, trees of 4 to 400 nodes of 64 B built in order, go1.27.3: 26 to 40 of a span's 124 objects in
+# a dense scan; what is not known to be a tree is taken for one
+_MET_TOGETHER_FRAC = 0.25
 # A pointer store into a random entry touches a slot of the table, a cache line of the header and one of the first node.
 _WRITE_TOUCHES_BYTES = 8 + 64 + 64
+
+
+# Scan work and CPU time in ns of each level.
+Levels = tuple[tuple[float, float], ...]
+
+
+def add_levels(a: Levels, b: Levels) -> Levels:
+    """Level by level."""
+    if not a or not b:
+        return a or b
+    nothing = (0.0, 0.0)
+    return tuple((x[0] + y[0], x[1] + y[1]) for x, y in zip_longest(a, b, fillvalue=nothing))
+
+
+def scale_levels(levels: Levels, n: float) -> Levels:
+    """`n` times each."""
+    return tuple((work * n, ns * n) for work, ns in levels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +60,8 @@ class Footprint:
         mark_ns: time to mark them in allocation order.
         scattered_ns: extra time to mark them when replaced at random.
         shaded_ns: extra time to mark them where the write barrier has shaded them, at random, ahead of their turn.
-        sparse_ns: the part of mark_ns that goes to objects which Green Tea meets alone in their spans, before others
-            of these have been found; in allocation order, where it scans the rest span by span.
-        sparse_work_bytes: the scan work of these.
-        scattered_work_bytes: what scan work changes by when replaced at random: Green Tea meets fewer of them together.
+        levels, scattered_levels: what Green Tea meets level by level, in allocation order and replaced at random: scan
+            work and CPU time of each level, from the roots on.  The first are part of the sums above.
         spans: spans they fill.
         scan_spans: those of them that hold objects with pointers.
     """
@@ -55,11 +76,15 @@ class Footprint:
     mark_ns: float = 0.0
     scattered_ns: float = 0.0
     shaded_ns: float = 0.0
-    sparse_ns: float = 0.0
-    sparse_work_bytes: float = 0.0
-    scattered_work_bytes: float = 0.0
+    levels: Levels = ()
+    scattered_levels: Levels = ()
     spans: float = 0.0
     scan_spans: float = 0.0
+
+    @property
+    def scattered_work_bytes(self) -> float:
+        """What scan work changes by when replaced at random: Green Tea meets fewer objects together."""
+        return sum(work for work, _ in self.scattered_levels) - sum(work for work, _ in self.levels)
 
     def __add__(self, other: Footprint) -> Footprint:
         return Footprint(
@@ -73,9 +98,8 @@ class Footprint:
             self.mark_ns + other.mark_ns,
             self.scattered_ns + other.scattered_ns,
             self.shaded_ns + other.shaded_ns,
-            self.sparse_ns + other.sparse_ns,
-            self.sparse_work_bytes + other.sparse_work_bytes,
-            self.scattered_work_bytes + other.scattered_work_bytes,
+            add_levels(self.levels, other.levels),
+            add_levels(self.scattered_levels, other.scattered_levels),
             self.spans + other.spans,
             self.scan_spans + other.scan_spans,
         )
@@ -85,13 +109,14 @@ class Footprint:
         return Footprint(
             round(self.bytes * n), round(self.objects * n), self.live_bytes * n, round(self.scannable_bytes * n),
             self.scan_work_bytes * n, self.alloc_ns * n, self.contended_ns * n, self.mark_ns * n,
-            self.scattered_ns * n, self.shaded_ns * n, self.sparse_ns * n, self.sparse_work_bytes * n, self.scattered_work_bytes * n,
+            self.scattered_ns * n, self.shaded_ns * n, scale_levels(self.levels, n), scale_levels(self.scattered_levels, n),
             self.spans * n, self.scan_spans * n,
         )  # fmt: skip
 
 
 # Size class, whether with pointers, objects per span.
 SpanClass = tuple[int, bool, int]
+Mixes = Mapping[SpanClass, Mix]
 
 
 class CostModel:
@@ -168,82 +193,104 @@ class CostModel:
             mark = p["mark_slice_object_ns"]
         else:
             mark, scattered = p["mark_scan_object_ns"], p["mark_scattered_scan_object_ns"]
-        if pointer_words:
+        if pointer_words and shape != "list" and self.is_dense(object_bytes):
+            work = float(object_bytes)
+            if shape != "slice":
+                mark = p["mark_dense_span_ns"] / (layout.objects_per_span * _MET_TOGETHER_FRAC)
+        elif pointer_words:
             mark += p["mark_scan_ns_per_byte"] * max(0, scannable - _SCAN_BYTES_IN_OBJECT_COST)
-            if self.is_dense(object_bytes) and shape != "list":
-                work += p["dense_scan_frac"] * (object_bytes - scannable)
         base_ns, bytes_ns = self.alloc_ns(layout, size, pointer_words)
         contended_ns = bytes_ns * (self.per_byte_factor - 1.0)
         return Footprint(
             object_bytes, 1, live, scannable, work, base_ns + bytes_ns + contended_ns, contended_ns, mark, scattered,
-            0.0, 0.0, 0.0, 0.0, spans, spans if pointer_words else 0.0,
+            0.0, (), (), spans, spans if pointer_words else 0.0,
         )  # fmt: skip
 
     def is_dense(self, object_bytes: int) -> bool:
-        """Whether Green Tea may scan spans of such objects as a whole, counting all of them as scan work."""
-        return self.rules.dense_scan_allowed and 16 <= object_bytes <= 512
+        """Whether spans of such objects may be scanned as a whole, counting all that was found in them as scan work."""
+        return self.rules.dense_scan_allowed and self.profile["dense_scan"] > 0 and 16 <= object_bytes <= 512
 
-    def group(self, group: ObjectGroup) -> Footprint:
-        """All objects of a group.  Scattered, the first is met by a cache miss."""
+    def group(self, group: ObjectGroup, *, halved: bool = False, mixes: Mixes | None = None) -> Footprint:
+        """All objects of a group.  Scattered, the first is met by a cache miss.
+
+        Args:
+            halved: a tree that has lost its right subtree.
+            mixes: what spans hold that its objects share when they are scattered.
+        """
         p = self.profile
         one = self.object(group.size, group.pointer_words, group.shape)
-        sparse_ns = sparse_work = scattered_work = 0.0
-        in_order = p["dense_scan_frac"]
-        if in_order and group.pointer_words and group.shape != "list" and self.is_dense(one.bytes):
-            if group.shape != "slice":  # one array points at these, in any order
-                lost = in_order - self.dense_alone_frac(group)
-                scattered_work = -lost * (one.bytes - one.scannable_bytes) * group.count
-            met_alone = (1.0 - in_order) * group.count
-            factor = p["mark_sparse_factor"]
-            sparse_ns = (
-                one.mark_ns * group.count * met_alone * factor / (group.count + met_alone * (factor - 1.0))
-            )
-            sparse_work = met_alone * one.scannable_bytes
+        count = group.count
+        levels: tuple[int, ...] = ()
+        if group.pointer_words and group.shape in ("tree", "map"):
+            levels = tree_levels(count)
+            if halved and group.shape == "tree" and count > 1:
+                levels = (1, *tree_levels((count - 1) // 2))
+                count = sum(levels)
+        shaded_ns = p["mark_shaded_group_ns"] if group.pointer_words and group.shape != "slice" else 0.0
+        if levels and self.is_dense(one.bytes):
+            span_class = self.span_class(group.size, group.pointer_words)
+            mix = mixes.get(span_class, Mix()) if mixes and span_class else Mix()
+            return self._met_by_level(one, levels, group.count, mix) + Footprint(shaded_ns=shaded_ns)
         # A list node's miss is its own; a large object is a span, met anew in any order; marks of small pointer-free
-        # objects lie in their span where Green Tea keeps them there.
+        # objects lie in their span where Green Tea keeps them there; an array points at headers in any order.
+        green_tea_keeps = self.rules.green_tea and one.bytes <= 512
         if group.pointer_words:
-            meets_miss = group.shape != "list"
+            meets_miss = group.shape != "list" and not (group.shape == "slice" and green_tea_keeps)
         else:
-            meets_miss = one.bytes < LARGE_BYTES and not (self.rules.green_tea and one.bytes <= 512)
-        extra = Footprint(
-            scattered_ns=p["mark_scattered_group_ns"] if meets_miss else 0.0,
-            # Stores go to a group that something links, not to what an array points at.
-            shaded_ns=p["mark_shaded_group_ns"] if group.pointer_words and group.shape != "slice" else 0.0,
-            sparse_ns=sparse_ns,
-            sparse_work_bytes=sparse_work,
-            scattered_work_bytes=scattered_work,
+            meets_miss = one.bytes < LARGE_BYTES and not green_tea_keeps
+        # Along a span, prefetching goes on: what a long entry is scattered over is its first span.
+        per_span = alloc_layout(group.size, group.pointer_words > 0, self.rules).objects_per_span
+        scattered_ns = one.scattered_ns * (count if group.shape == "list" else min(count, max(1, per_span)))
+        if meets_miss:
+            scattered_ns += p["mark_scattered_group_ns"]
+        return replace(one, scattered_ns=0.0).times(count) + Footprint(
+            scattered_ns=scattered_ns, shaded_ns=shaded_ns
         )
-        return one.times(group.count) + extra
 
-    def dense_alone_frac(self, group: ObjectGroup) -> float:
-        """Share of a tree's objects that Green Tea scans a span at once where the tree has no neighbours of its kind.
+    def _met_by_level(self, one: Footprint, levels: tuple[int, ...], slots: int, mix: Mix) -> Footprint:
+        """Objects of a tree that Green Tea scans span by span; `slots`: objects that it was built of."""
+        span_objects = round(1.0 / one.spans)
+        work_alone = float(one.scannable_bytes)
+        p = self.profile
 
-        A level of the tree is met together, as far as its objects share a span: the tree's own objects were allocated
-        one after another, and a level of n objects is cut by the span's end at a random place.  A part of it is dense
-        from an eighth of the span's objects on.  Source: runtime/mgcmark_greenteagc.go scanSpan (go1.26, go1.27);
-        counts of GODEBUG=gctrace=2 after several turnovers: 0.60 for trees of 127 nodes of 64 B (this says 0.69), 0.05
-        for 16 and 0.01 for 4 (0).
-        """
-        layout = alloc_layout(group.size, group.pointer_words > 0, self.rules)
-        enough = layout.objects_per_span // 8
-        dense = 0.0
-        left, level = group.count, 1
-        while left > 0:
-            met = min(level, left)
-            if met > enough:
-                dense += met * (1.0 - (enough / met) ** 2)
-            left -= met
-            level *= 2
-        return dense / group.count
+        def cost(found: list[LevelVisits]) -> Levels:
+            return tuple(
+                (
+                    v.sparse_objects * work_alone + v.dense_objects * one.bytes,
+                    v.sparse_objects * p["mark_scan_object_ns"]
+                    + v.sparse_visits * p["mark_span_ns"]
+                    + v.dense_visits * p["mark_dense_span_ns"],
+                )
+                for v in found
+            )
+
+        in_order = cost(visits_in_order(levels, slots, span_objects))
+        scattered = cost(visits_among_strangers(levels, slots, span_objects, mix))
+        mark_ns = sum(ns for _, ns in in_order)
+        return replace(
+            one.times(sum(levels)),
+            scan_work_bytes=sum(work for work, _ in in_order),
+            mark_ns=mark_ns,
+            scattered_ns=sum(ns for _, ns in scattered) - mark_ns,
+            levels=in_order,
+            scattered_levels=scattered,
+        )
 
     def span_class(self, size: int, pointer_words: int) -> SpanClass | None:
         """Whose spans an object shares: (size class, with pointers, objects per span); None if it has one of its own."""
         layout = alloc_layout(size, pointer_words > 0, self.rules)
         return (layout.size_class, pointer_words > 0, layout.objects_per_span) if layout.size_class else None
 
-    def entry(self, groups: tuple[ObjectGroup, ...]) -> Footprint:
-        """One entry of a retained set."""
+    def entry(
+        self, groups: tuple[ObjectGroup, ...], *, halved: bool = False, mixes: Mixes | None = None
+    ) -> Footprint:
+        """One entry of a retained set.
+
+        Args:
+            halved: its trees have lost their right subtrees.
+            mixes: what spans hold that its objects share when they are scattered.
+        """
         total = Footprint()
         for group in groups:
-            total = total + self.group(group)
+            total = total + self.group(group, halved=halved, mixes=mixes)
         return total

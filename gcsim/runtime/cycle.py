@@ -19,7 +19,7 @@ from gcsim.policy.workers import TriggerKind
 from gcsim.runtime.clock import Alarm
 from gcsim.runtime.goroutine import Goroutine
 from gcsim.runtime.heap import MarkSnapshot
-from gcsim.runtime.mark import GLOBALS, HEAP, STACKS, Stage
+from gcsim.runtime.mark import GLOBALS, HEAP, STACKS, Stage, Walk
 from gcsim.runtime.randomness import stream
 from gcsim.runtime.records import CycleRecord, GCIntervals, PauseKind, PauseRecord, TriggerReason
 
@@ -202,6 +202,7 @@ class Collector:
         ratio = pacer.assist_work_per_byte
         w.limiter.start_gc_transition(True, start_ns)
         w.is_marking = self.is_unrecorded = True
+        w.forget_slows()
         w.mark.begin(stages, scan_spans=self.snapshot.scan_spans)
         w.watch.mark_begins(w, kind, self.snapshot, stacks_bytes)
         for g in w.alive:
@@ -243,6 +244,7 @@ class Collector:
         yield env.timeout(self.pause_ns("stw_mark_term_ns"))
         w.limiter.start_gc_transition(False, term_ns)
         w.is_marking = False
+        w.forget_slows()
         w.probe.marked_until(env.now)
         w.cores.spread()
         w.watch.mark_ends(w)
@@ -268,7 +270,8 @@ class Collector:
         self.trigger_bytes = pacer.trigger()[0]
         garbage_bytes = max(0, in_use - self.snapshot.reachable_bytes)
         spans = self.snapshot.spans + garbage_bytes * w.probe.load.spans_per_byte
-        w.sweep.begin(in_use, spans, self.trigger_bytes, concurrent=not sweeps_stopped)
+        full = w.probe.load.full_spans(w.heap.allocated_bytes - self.mark_start_bytes)
+        w.sweep.begin(in_use, spans, self.trigger_bytes, full, concurrent=not sweeps_stopped)
         if sweeps_stopped:
             yield env.timeout(w.sweep.finish())
         w.memory.update()
@@ -359,7 +362,7 @@ class Collector:
         if any(plan.makes_temporaries for plan in w.probe.load.plans):
             for g in w.alive:
                 g.bury()
-        snapshot = self.snapshot = w.heap.mark_snapshot(w.env.now)
+        snapshot = self.snapshot = w.heap.mark_snapshot(w.env.now, w.probe.load.garbage_shares)
         pacer = w.pacer
         globals_bytes = w.spec.globals.scan_bytes
         pacer.globals_scan_bytes = globals_bytes
@@ -379,13 +382,12 @@ class Collector:
                 stack_work,
                 jobs=count,
             ),
-            # Breadth first from the roots: spans are met for a few objects each before they fill up.
-            Stage(HEAP, snapshot.sparse_ns * contention, snapshot.sparse_work_bytes, width=snapshot.width),
             Stage(
                 HEAP,
-                (snapshot.cost_ns - snapshot.sparse_ns) * contention,
-                snapshot.scan_work_bytes - snapshot.sparse_work_bytes,
+                snapshot.cost_ns * contention,
+                snapshot.scan_work_bytes,
                 width=snapshot.width,
+                walk=Walk.of(snapshot),
             ),
         ]
         return stages, used_bytes
@@ -412,7 +414,7 @@ class Collector:
             if other is by or other.state in ("idle", "stw"):
                 continue
             g = other.goroutine
-            callless = g.callless_frac if g is not None else 0.0
+            callless = g.rates.callless_frac if g is not None else 0.0
             if float(self._rng.random()) >= at_once * (1.0 - callless):
                 stopping = max(stopping, p[constant] * math.exp(sigma * float(self._rng.standard_normal())))
             else:

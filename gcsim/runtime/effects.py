@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 
 from gcsim.policy.slices import next_capacity
-from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint
+from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
 from gcsim.runtime.heap import Heap, RetainedState
 from gcsim.runtime.randomness import mean_of, sample
 from gcsim.runtime.sites import Site
@@ -18,6 +21,8 @@ class Effect:
     unit = Footprint()
     units = 0
     """Units so far that are not booked at a site yet; counted by whoever calls `apply`."""
+    span_classes: Mapping[SpanClass, int] = MappingProxyType({})
+    """Small objects of a unit by the spans they share."""
 
     def apply(self, n: int, now_ns: int) -> None:
         """`n` units (>= 1) happened by `now_ns`."""
@@ -27,6 +32,7 @@ class Effect:
 class Replace(Effect):
     def __init__(self, heap: Heap, target: RetainedState) -> None:
         self.heap, self.target, self.unit = heap, target, target.entry
+        self.span_classes = target.span_classes
 
     def apply(self, n: int, now_ns: int) -> None:
         self.target.replace(n, self.heap)
@@ -35,6 +41,7 @@ class Replace(Effect):
 class Publish(Effect):
     def __init__(self, target: RetainedState) -> None:
         self.target, self.unit = target, target.entry
+        self.span_classes = target.span_classes
 
     def apply(self, n: int, now_ns: int) -> None:
         self.target.add(n)
@@ -86,19 +93,29 @@ class Requeue(Effect):
 class Leak(Effect):
     """Objects kept for ever in a global slice, which grows by append and leaves its old array behind."""
 
-    def __init__(self, heap: Heap, unit: Footprint, slot_bytes: int, costs: CostModel, growth: Site) -> None:
+    def __init__(
+        self,
+        heap: Heap,
+        unit: Footprint,
+        span_class: SpanClass | None,
+        slot_bytes: int,
+        costs: CostModel,
+        growth: Site,
+    ) -> None:
         self.heap, self.unit = heap, unit
+        if span_class is not None:
+            self.span_classes = {span_class: 1}
         self._growth = growth
         self._slot_bytes = slot_bytes
         self._costs = costs
-        self._length = 0
+        self.length = 0
         self._capacity = 0
         self._array = Footprint()
 
     def apply(self, n: int, now_ns: int) -> None:
         self.heap.leaked = self.heap.leaked + self.unit.times(n)
-        self._length += n
-        while self._slot_bytes and self._length > self._capacity:
+        self.length += n
+        while self._slot_bytes and self.length > self._capacity:
             self._grow()
 
     def _grow(self) -> None:

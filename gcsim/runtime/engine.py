@@ -12,7 +12,7 @@ from gcsim.policy.releases import release_rules
 from gcsim.runtime import invariants
 from gcsim.runtime.audit import Audit
 from gcsim.runtime.clock import Alarm
-from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
+from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, Mixes, SpanClass
 from gcsim.runtime.cycle import Collector
 from gcsim.runtime.generations import Generations
 from gcsim.runtime.heap import Heap, PoolState, RetainedState
@@ -27,7 +27,7 @@ from gcsim.runtime.scheduler import Scheduler
 from gcsim.runtime.stacks import Stacks
 from gcsim.runtime.sweep import Sweep
 from gcsim.runtime.world import World
-from gcsim.spec.models import ObjectGroup, PoolGetStep, RetainedSet, Spec
+from gcsim.spec.models import PoolGetStep, RetainedSet, Spec
 from gcsim.spec.profile import MachineProfile
 
 _PROGRESS_NS = 50_000_000
@@ -154,12 +154,9 @@ def _fill(heap: Heap, world: World) -> None:
     """Retained sets and pools as the program declares them, still empty."""
     costs = world.costs
     for declared in world.spec.retained:
-        entry = costs.entry(declared.objects)
-        halved = costs.entry(tuple(_halved(group) for group in declared.objects))
         heap.retained[declared.name] = RetainedState(
             declared.name,
-            entry,
-            halved,
+            _entry_of(declared, costs),
             declared.table_slot_bytes,
             _width(declared),
             _span_classes(declared, costs),
@@ -181,11 +178,8 @@ def _fill(heap: Heap, world: World) -> None:
     world.pacer.commit(True)
 
 
-def _halved(group: ObjectGroup) -> ObjectGroup:
-    """A tree without its right subtree: the root and half of the rest."""
-    if group.shape != "tree" or group.count < 2 or not group.pointer_words:
-        return group
-    return group.model_copy(update={"count": 1 + (group.count - 1) // 2})
+def _entry_of(declared: RetainedSet, costs: CostModel) -> Callable[[bool, Mixes], Footprint]:
+    return lambda halved, mixes: costs.entry(declared.objects, halved=halved, mixes=mixes)
 
 
 def _map_of(declared: RetainedSet, world: World) -> Callable[[int], Footprint]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +32,32 @@ IntArray = npt.NDArray[np.int64]
 DEFAULT_FRAMES_BYTES = 600
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Rates:
+    """What a goroutine does, on average; told apart by identity.
+
+    Attributes:
+        live_per_byte, scannable_per_byte: heap live and scannable heap per byte that it allocates.
+        bytes_per_ns: what it allocates per CPU time.  object_bytes: size of an object.
+        mark_slow: wall time per CPU time while a cycle marks.
+        plain_slow: the same without marking and sweeping: 1, unless the write barrier is always on.
+        callless_frac: share of its CPU time in loops that call nothing, where only a signal stops it.
+        contended_frac: share of its CPU time that is there because every other P runs a mutator too.
+    """
+
+    live_per_byte: float = 1.0
+    scannable_per_byte: float = 0.0
+    bytes_per_ns: float = 0.0
+    object_bytes: int = 1
+    mark_slow: float = 1.0
+    plain_slow: float = 1.0
+    callless_frac: float = 0.0
+    contended_frac: float = 0.0
+
+
+_ALLOCATES_NOTHING = Rates()
+
+
 class Goroutine:
     """One goroutine and the stretch it is on.
 
@@ -38,20 +65,25 @@ class Goroutine:
         cum_ns, cum_alloc: CPU time and bytes from the stretch's start to the end of each row; both begin with 0.
         row: rows finished.  pos: CPU ns into the stretch.  end: its last.  alloc: bytes of the stretch allocated.
         slow: wall time per CPU time just now (>= 1: marking elsewhere, write barriers, sweeping).
-        mark_slow: the same while a cycle marks.
-        plain_slow: the same without either: 1, unless the write barrier is always on.
-        callless_frac: share of its CPU time in loops that call nothing, where only a signal stops it.
-        contended_frac: share of its CPU time that is there because every other P runs a mutator too.
+        rates: what it does, on average.
+        has_rows: whether it wants to know of finished rows; else its stretches are of one, and it hears of their ends.
         frames_bytes, stack_bytes: live frames, and the stack that holds them.
         credit: assist credit in bytes (Go's gcAssistBytes); only meaningful while marking.
         debited: bytes of the object being allocated that credit has been debited with ahead.
     """
 
     __slots__ = (
-        "bytes_per_ns", "callless_frac", "contended_frac", "credit", "cum_alloc", "cum_ns", "debited", "end", "frames_bytes", "has_entered", "live_per_byte", "mark_slow", "name",
-        "object_bytes", "assist_began_ns", "assist_debt", "assist_p", "assist_stolen", "assist_work", "parked_ns",
-        "plain_slow", "pos", "ready_ns", "row", "stack_bytes", "alloc", "scannable_per_byte", "slow", "trace_knots", "world",
+        "alloc", "assist_began_ns", "assist_debt", "assist_p", "assist_stolen", "assist_work", "credit", "cum_alloc",
+        "cum_ns", "debited", "end", "frames_bytes", "has_entered", "has_rows", "name", "parked_ns", "pos", "rates", "ready_ns",
+        "row", "slow", "stack_bytes", "trace_knots", "world",
     )  # fmt: skip
+
+    # Of the assist it is in; without one they have no value.
+    assist_debt: int
+    assist_p: int
+    assist_stolen: int
+    assist_work: int
+    parked_ns: int
 
     def __init__(self, world: World, name: str) -> None:
         self.world = world
@@ -68,22 +100,11 @@ class Goroutine:
         self.frames_bytes = DEFAULT_FRAMES_BYTES
         self.stack_bytes = world.stacks.starting_bytes
         self.ready_ns = world.env.now
-        self.live_per_byte = 1.0
-        self.scannable_per_byte = 0.0
-        self.bytes_per_ns = 0.0
-        self.object_bytes = 1
-        self.mark_slow = 1.0
-        self.plain_slow = 1.0
-        self.contended_frac = 0.0
-        self.callless_frac = 0.0
+        self.rates = _ALLOCATES_NOTHING
         self.trace_knots = False
         self.has_entered = True
+        self.has_rows = True
         self.assist_began_ns = -1
-        self.assist_debt = 0
-        self.assist_p = 0
-        self.assist_stolen = 0
-        self.assist_work = 0
-        self.parked_ns = 0
 
     @property
     def request_class(self) -> str | None:
@@ -122,17 +143,6 @@ class Goroutine:
         self.end = cum_ns[-1]
         self.alloc = 0
 
-    def use_rates(self, plan: Plan) -> None:
-        """Take the mean rates of a request class."""
-        self.live_per_byte = plan.live_per_byte
-        self.scannable_per_byte = plan.scannable_per_byte
-        self.bytes_per_ns = plan.bytes_per_ns
-        self.object_bytes = plan.object_bytes
-        self.mark_slow = plan.mark_slow
-        self.plain_slow = plan.plain_slow
-        self.contended_frac = plan.contended_frac
-        self.callless_frac = plan.callless_frac
-
     def enter(self) -> None:
         """A stretch that was begun off a P runs for the first time (`has_entered` was False)."""
 
@@ -154,13 +164,33 @@ class Goroutine:
         raise NotImplementedError
 
 
-def _from_zero(counts: int | IntArray, n: int) -> IntArray:
-    """Sums up to each of `n` rows, one more than there are rows; a single number is that of every row."""
-    if isinstance(counts, int):
-        return np.arange(n + 1) * counts
-    sums = np.zeros(n + 1, dtype=np.int64)
-    np.cumsum(counts, out=sums[1:])
-    return sums
+class _Sums:
+    """Counts of rows, to be summed over some of them; a single number is that of every row."""
+
+    __slots__ = ("_each", "_up_to")
+
+    def __init__(self, counts: int | IntArray) -> None:
+        self._each: int | None = None
+        if isinstance(counts, int):
+            self._each = counts
+        else:
+            self._up_to = np.zeros(len(counts) + 1, dtype=np.int64)
+            np.cumsum(counts, out=self._up_to[1:])
+
+    def between(self, first: int, last: int) -> int:
+        """The sum over rows `first` .. `last` - 1."""
+        if self._each is not None:
+            return self._each * (last - first)
+        return self._up_to.item(last) - self._up_to.item(first)
+
+    def from_zero(self, n: int) -> IntArray:
+        """Sums up to each of `n` rows, one more than there are rows."""
+        return self._up_to if self._each is None else np.arange(n + 1) * self._each
+
+    def drop(self, rows: int) -> None:
+        """Forget the first rows."""
+        if self._each is None:
+            self._up_to = self._up_to[rows:]
 
 
 class Worker(Goroutine):
@@ -221,24 +251,25 @@ class Worker(Goroutine):
         block = plan.draw(n)
         self._ends_ns = np.zeros(n + 1)
         np.cumsum(block.ns[0], out=self._ends_ns[1:])
-        self._garbage = _from_zero(block.garbage, n)
-        self._objects = _from_zero(block.objects, n)
-        self._effects: list[tuple[Effect, IntArray]] = [
-            (effect, _from_zero(counts, n)) for effect, counts in block.effects
+        self._garbage = _Sums(block.garbage)
+        self._objects = _Sums(block.objects)
+        self._effects: list[tuple[Effect, _Sums]] = [
+            (effect, _Sums(counts)) for effect, counts in block.effects
         ]
         self._shares = block.shares
         self._varying = [
-            (site, _from_zero(sizes, n), _from_zero(made, n), each_ns)
-            for site, sizes, made, each_ns in block.varying
+            (site, _Sums(sizes), _Sums(made), each_ns) for site, sizes, made, each_ns in block.varying
         ]
         temporary = block.deaths.temporary[0]
         self._temporary: list[int] | None = None if temporary is None else temporary.tolist()
         self._died, self._died_row = 0, 0
         self._settled = 0
-        self.use_rates(plan)
+        self.rates = plan.rates
         # Arrays of the standard library: read one by one they give Python's numbers twice as fast as numpy's, and
         # they are made by copying.
-        self.begin(array("d", self._ends_ns.tobytes()), array("q", _from_zero(block.alloc[0], n).tobytes()))
+        self.begin(
+            array("d", self._ends_ns.tobytes()), array("q", _Sums(block.alloc[0]).from_zero(n).tobytes())
+        )
 
     def knot(self, now: int) -> None:
         self._knots_pos.append(self.pos)
@@ -295,11 +326,11 @@ class Worker(Goroutine):
         if self._died_row < last:
             died, self._died = self._died, 0
         heap.in_flight_bytes -= self.cum_alloc[last] - self.cum_alloc[first] - died
-        heap.dead_bytes += self._garbage.item(last) - self._garbage.item(first) - died
-        objects = self._objects.item(last) - self._objects.item(first)
+        heap.dead_bytes += self._garbage.between(first, last) - died
+        objects = self._objects.between(first, last)
         heap.dead_objects += objects
         for effect, counts in self._effects:
-            units = counts.item(last) - counts.item(first)
+            units = counts.between(first, last)
             if units:
                 effect.units += units
                 effect.apply(units, now)
@@ -311,8 +342,8 @@ class Worker(Goroutine):
         self._shares.requests += n
         self._shares.ns += self.cum_ns[last] - self.cum_ns[first]
         for site, sizes, counts, each_ns in self._varying:
-            made = counts.item(last) - counts.item(first)
-            site.add(sizes.item(last) - sizes.item(first), made, made * each_ns)
+            made = counts.between(first, last)
+            site.add(sizes.between(first, last), made, made * each_ns)
             self._shares.ns -= made * each_ns
         world.probe.completed += n
         world.probe.arrived += n  # each makes way for the next
@@ -361,10 +392,13 @@ class Worker(Goroutine):
         self._ends_ns = self._ends_ns[rows:] - base_ns
         self.cum_ns = array("d", self._ends_ns[: len(self.cum_ns) - rows].tobytes())
         self.cum_alloc = array("q", (np.asarray(self.cum_alloc)[rows:] - base_alloc).tobytes())
-        self._garbage = self._garbage[rows:]
-        self._objects = self._objects[rows:]
-        self._effects = [(effect, counts[rows:]) for effect, counts in self._effects]
-        self._varying = [(site, sizes[rows:], n[rows:], each_ns) for site, sizes, n, each_ns in self._varying]
+        self._garbage.drop(rows)
+        self._objects.drop(rows)
+        for _, counts in self._effects:
+            counts.drop(rows)
+        for _, sizes, made, _ in self._varying:
+            sizes.drop(rows)
+            made.drop(rows)
         self.pos -= base_ns
         self.end -= base_ns
         self.alloc -= base_alloc

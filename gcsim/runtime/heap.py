@@ -14,10 +14,21 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from gcsim.policy.greentea import Mix
 from gcsim.policy.size_classes import SIZE_CLASS_BYTES
-from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
+from gcsim.runtime.costs import (
+    WORD_BYTES,
+    CostModel,
+    Footprint,
+    Levels,
+    Mixes,
+    SpanClass,
+    add_levels,
+    scale_levels,
+)
 from gcsim.runtime.sites import Site, SiteKey, Sites
 
+_MIX_STEPS = 20
 # derived: internal/runtime/maps/table.go maxTableCapacity: larger maps have several tables, which split one by one
 _SPLITS_FROM = 1024
 
@@ -34,8 +45,7 @@ class RetainedState:
     def __init__(
         self,
         name: str,
-        entry: Footprint,
-        halved: Footprint,
+        entry_of: Callable[[bool, Mixes], Footprint],
         slot_bytes: int,
         width: int,
         span_classes: dict[SpanClass, int],
@@ -44,12 +54,16 @@ class RetainedState:
         is_remade: bool = False,
         declared: int = 0,
     ) -> None:
+        """Args: entry_of: footprint of an entry: whether its trees are halved, what its spans hold beside it."""
         self.name = name
+        self._entry_of = entry_of
+        self._aged: dict[tuple[Mix, ...], tuple[Footprint, Footprint]] = {}
+        self._last_aged: tuple[Footprint, Footprint] | None = None
         self.span_classes = span_classes  # objects of an entry by the spans they share
         # How far entries mix within spans: a group that fills spans of its own leaves whole spans free when replaced.
         self.mixing = {c: c[2] / (c[2] + n) for c, n in span_classes.items()}
-        self.entry = entry
-        self.halved_entry = halved
+        self.entry = entry_of(False, {})
+        self.halved_entry = entry_of(True, {})
         self.slot_bytes = slot_bytes
         self._map_of = map_of  # the objects of a map that holds so many entries, where the table is one
         self.is_remade = is_remade
@@ -62,6 +76,7 @@ class RetainedState:
         self.stale = 0  # of the entries: taken off a queue, and in its array still
         self.shifted = 0  # slots of a queue's array before its first entry
         self.scattered = 0.0  # entries replaced since they were built in order
+        self.replaced = 0  # entries since the last cycle began
         self.written = 0  # pointer stores into its entries
         self.shaded_frac = 0.0  # entries that the write barrier shaded ahead of their turn in the last cycle
         self._written_at_mark_start = 0
@@ -120,6 +135,7 @@ class RetainedState:
     def replace(self, n: int, heap: Heap) -> None:
         """`n` random entries make way for new ones."""
         self.stores += n
+        self.replaced += n
         if not self.entries:
             heap.dead_bytes += n * self.entry.bytes
             heap.dead_objects += n * self.entry.objects
@@ -172,8 +188,30 @@ class RetainedState:
         heap.dead_bytes += size
         heap.dead_objects += dropped * (self.entry.objects - self.halved_entry.objects)
 
+    def aged(self, garbage: dict[SpanClass, float]) -> tuple[Footprint, Footprint]:
+        """Whole and halved entries beside so many bytes of garbage by the spans they share, since the last cycle.
+
+        Where none was replaced since then, they lie as they did.
+        """
+        if not self.replaced and self._last_aged is not None:
+            return self._last_aged
+        mixes = {}
+        for span_class, objects in self.span_classes.items():
+            size = objects * SIZE_CLASS_BYTES[span_class[0]]
+            # In steps, so that a footprint serves many cycles.
+            mixes[span_class] = Mix.of(
+                self.entries * size, self.replaced * size, garbage.get(span_class, 0.0), steps=_MIX_STEPS
+            )
+        key = tuple(mixes.values())
+        known = self._aged.get(key)
+        if known is None:
+            known = self._aged[key] = self._entry_of(False, mixes), self._entry_of(True, mixes)
+        self._last_aged = known
+        return known
+
     def mark_begins(self) -> None:
         """From now on stores shade."""
+        self.replaced = 0
         self._written_at_mark_start = self.written
 
     def mark_ends(self) -> None:
@@ -243,7 +281,8 @@ class MarkSnapshot:
         dead_bytes, dead_objects: unreachable already; freed after the cycle.
         scan_work_bytes: heap scan work.
         cost_ns: CPU time to mark it all, on one P.
-        sparse_work_bytes, sparse_ns: the part of both that comes first, see `Footprint`.
+        levels: the part of both that Green Tea meets level by level, see `Footprint`.
+        entries: of sets; so many roots are where it begins.
         width: how many Ps can mark at once; None = no limit.
         spans: spans that what is reachable fills; scan_spans: with pointers.
     """
@@ -254,8 +293,8 @@ class MarkSnapshot:
     reachable_objects: int
     scan_work_bytes: float
     cost_ns: float
-    sparse_work_bytes: float
-    sparse_ns: float
+    levels: Levels
+    entries: int
     width: int | None
     spans: float
     scan_spans: float
@@ -272,6 +311,7 @@ class Heap:
         self.dead_bytes = 0
         self.dead_objects = 0
         self.unswept_bytes = 0
+        self._allocated_at_mark_bytes = 0
         self.freed_bytes = 0
         self.freed_objects = 0
         self.in_flight_bytes = 0
@@ -351,14 +391,23 @@ class Heap:
         """Bytes of objects not yet freed, reachable or not."""
         return self.allocated_bytes - self.freed_bytes
 
-    def mark_snapshot(self, now_ns: int) -> MarkSnapshot:
-        """What there is to mark now."""
+    def mark_snapshot(self, now_ns: int, garbage_shares: dict[SpanClass, float]) -> MarkSnapshot:
+        """What there is to mark now.
+
+        Args:
+            garbage_shares: of the garbage, by the spans that it shares.
+        """
         self.expire(now_ns)
+        made = self.allocated_bytes - self._allocated_at_mark_bytes
+        self._allocated_at_mark_bytes = self.allocated_bytes
+        made -= sum(r.replaced * r.entry.bytes for r in self.retained.values())
+        garbage = {span_class: share * max(0, made) for span_class, share in garbage_shares.items()}
         work = self.leaked.scan_work_bytes
         cost = self.leaked.mark_ns
         spans = self.leaked.spans
         scan_spans = self.leaked.scan_spans
-        sparse_ns = sparse_work = 0.0
+        levels: Levels = ()
+        entries = 0
         wide = bool(self.leaked.objects or self.pools)
         width = 0
         for fixed in self.fixed:
@@ -376,7 +425,9 @@ class Heap:
             wide = True
         for retained in self.retained.values():
             whole, half = retained.entries - retained.halved, retained.halved
-            entry, halved = retained.entry, retained.halved_entry
+            entry, halved = (
+                retained.aged(garbage) if retained.scattered else (retained.entry, retained.halved_entry)
+            )
             scattered = retained.scattered / retained.entries if retained.entries else 0.0
             work += retained.table.scan_work_bytes
             cost += retained.table.mark_ns
@@ -384,11 +435,12 @@ class Heap:
                 work += n * (each.scan_work_bytes + scattered * each.scattered_work_bytes)
                 cost += n * (each.mark_ns + scattered * each.scattered_ns)
                 cost += n * (1.0 - scattered) * retained.shaded_frac * each.shaded_ns
-                sparse_ns += n * (1.0 - scattered) * each.sparse_ns
-                sparse_work += n * (1.0 - scattered) * each.sparse_work_bytes
+                levels = add_levels(levels, scale_levels(each.levels, n * (1.0 - scattered)))
+                levels = add_levels(levels, scale_levels(each.scattered_levels, n * scattered))
             spans += whole * entry.spans + half * halved.spans + retained.table.spans
             scan_spans += whole * entry.scan_spans + half * halved.scan_spans
             width += retained.entries * retained.width
+            entries += retained.entries
             retained.mark_begins()
         # Anything that fans out keeps all markers busy; only a heap of few chains alone limits them.
         narrow = width if width and not wide else None
@@ -399,8 +451,8 @@ class Heap:
             self.reachable_objects,
             work,
             cost,
-            sparse_work,
-            sparse_ns,
+            levels,
+            entries,
             narrow,
             spans,
             scan_spans,

@@ -7,21 +7,25 @@ from the network, each starting a goroutine, or a dispatcher goroutine that slee
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gcsim.policy.constants import PAGE_BYTES
+from gcsim.policy.size_classes import SIZE_CLASS_BYTES, SIZE_CLASS_PAGES
 from gcsim.runtime.build import Builder
 from gcsim.runtime.clock import Alarm
-from gcsim.runtime.costs import Footprint
-from gcsim.runtime.effects import Effect
+from gcsim.runtime.costs import Footprint, SpanClass
 from gcsim.runtime.expand import expand_with_origins
 from gcsim.runtime.goroutine import Goroutine, Worker
 from gcsim.runtime.heap import RetainedState
-from gcsim.runtime.program import IntArray, Plan, Unlock
-from gcsim.runtime.randomness import stream
-from gcsim.runtime.sites import Shares, Site
+from gcsim.runtime.program import Block, IntArray, Plan, SegmentPlan, Unlock
+from gcsim.runtime.randomness import FloatArray, stream
+from gcsim.runtime.sites import Site
+from gcsim.runtime.stacks import stack_size
+from gcsim.runtime.sweep import FullSpans
 from gcsim.spec.models import BlockStep, DropStep, GCStep, LockStep, Phase, SyscallStep
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 GOROUTINE_BYTES = 448
 SUDOG_BYTES = 104
 _BLOCK_REQUESTS = 512
+_BLOCK_GAPS = 1024
 
 
 def _each(values: int | IntArray, n: int) -> list[int]:
@@ -46,87 +51,131 @@ class Mutex:
         self.waiters: deque[Goroutine] = deque()
 
 
+class _Part:
+    """One segment of the requests of a block: its plan, and what each of them does in it.
+
+    Attributes:
+        sleeps: whether it ends with a timer.
+        has_entry: whether its first instruction does something, see `RequestGoroutine.enter`.
+        ns, alloc: CPU time and bytes.
+        waits: how long the blocking step that ends it takes, in ns; nothing if it does not block for a time.
+        temporary: bytes of its garbage that are dead as soon as they are used (None: none).
+        dead: these, and what is dead from its end on (None: none).
+    """
+
+    __slots__ = ("alloc", "dead", "has_entry", "ns", "plan", "sleeps", "temporary", "waits")
+
+    def __init__(self, plan: SegmentPlan, block: Block, number: int) -> None:
+        self.plan = plan
+        step = plan.ends_with
+        self.sleeps = isinstance(step, BlockStep) and step.timer
+        self.has_entry = bool(plan.pool_gets or plan.frames_bytes)
+        self.ns: list[float] = block.ns[number].tolist()
+        self.alloc = _each(block.alloc[number], block.n)
+        waits = block.waits[number]
+        self.waits: list[int] = [] if waits is None else waits.astype(int).tolist()
+        dropped, temporary = block.deaths.dropped[number], block.deaths.temporary[number]
+        self.temporary: list[int] | None = None if temporary is None else temporary.tolist()
+        dead = temporary if dropped is None else dropped if temporary is None else dropped + temporary
+        self.dead: list[int] | None = None if dead is None else dead.tolist()
+
+
+class _Drawn:
+    """A block of drawn requests, in lists with an element for each: one is read at a time, where arrays are slow.
+
+    Attributes:
+        parts: what they do by segment.
+        ns, total, garbage, objects: CPU time, bytes allocated, and bytes and objects of them that die with the request.
+        effects: what happens in a request, and how often.
+        shares, varying: what each does at its sites: what is the same for all; and where it varies, the site, ns of
+            an object there, bytes and objects.
+    """
+
+    __slots__ = ("effects", "garbage", "ns", "objects", "parts", "shares", "total", "varying")
+
+    def __init__(self, plan: Plan, n: int) -> None:
+        block = plan.draw(n)
+        n = block.n
+        parts = self.parts = [_Part(segment, block, i) for i, segment in enumerate(plan.segments)]
+        self.ns: list[float] = list(map(sum, zip(*(part.ns for part in parts), strict=True)))
+        self.total: list[int] = list(map(sum, zip(*(part.alloc for part in parts), strict=True)))
+        self.garbage = _each(block.garbage, n)
+        self.objects = _each(block.objects, n)
+        self.effects = [(effect, _each(counts, n)) for effect, counts in block.effects]
+        self.shares = block.shares
+        self.varying: list[tuple[Site, float, list[int], list[int]]] = [
+            (site, each_ns, sizes.tolist(), made.tolist()) for site, sizes, made, each_ns in block.varying
+        ]
+
+
 class RequestSource:
     """Drawn requests of one class, one after another.
 
     Attributes:
-        ns, alloc, waits: of each drawn request, by segment: CPU time, bytes, time blocked (ns, None if it is not).
-        total, garbage, objects: of each: bytes allocated, and bytes and objects of them that die with it.
-        dropped, temporary: of each, by segment: bytes of its garbage that are dead from the segment's end on, and that are
-            dead as soon as they are used.
-        effects: what happens in a request; `units` of each says how often.
-        shares, varying: what each does at its sites: what is the same for all, and bytes and objects where it varies.
+        frames_bytes, stack_bytes: a request's frames, and the stack that holds them.
+        kept: pools that a request takes from and gives nothing back to.
+        free: goroutines that have ended.  Go uses them again (runtime/proc.go gfput, gfget), and so does the simulation.
     """
-
-    ns: list[tuple[float, ...]]
-    alloc: list[tuple[int, ...]]
-    waits: list[tuple[int | None, ...]]
-    total: list[int]
-    garbage: list[int]
-    objects: list[int]
-    dropped: list[tuple[int, ...]]
-    temporary: list[tuple[int, ...]]
-    effects: list[Effect]
-    units: list[tuple[int, ...]]
-    shares: Shares
-    varying: list[tuple[tuple[int, int], ...]]
-    varying_sites: list[tuple[Site, float]]
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._next = 0
-        self._n = 0
+        self.name = plan.name
+        self.frames_bytes = plan.spec.stack_used_bytes
+        self.stack_bytes = stack_size(self.frames_bytes)
+        self._rest: Iterator[tuple[_Drawn, int]] = iter(())
+        self.free: list[RequestGoroutine] = []
         puts = [pool for segment in plan.segments for pool in segment.pool_puts]
         self.kept = [pool for segment in plan.segments for pool in segment.pool_gets if pool not in puts]
 
     def redraw(self) -> None:
         """Forget what was drawn ahead (a phase changed something)."""
-        self._next = self._n
+        self._rest = iter(())
 
-    def take(self) -> int:
-        """Index of the next request in the lists of this source."""
-        if self._next == self._n:
-            block = self.plan.draw(_BLOCK_REQUESTS)
-            self._next, self._n = 0, block.n
-            self.ns = list(zip(*(a.tolist() for a in block.ns), strict=True))
-            self.alloc = list(zip(*(_each(a, block.n) for a in block.alloc), strict=True))
-            waits = (repeat(None, block.n) if a is None else a.astype(int).tolist() for a in block.waits)
-            self.waits = list(zip(*waits, strict=True))
-            self.dropped, self.temporary = (
-                list(zip(*(repeat(0, block.n) if a is None else a.tolist() for a in rows), strict=True))
-                for rows in (block.deaths.dropped, block.deaths.temporary)
-            )
-            self.total = [sum(segments) for segments in self.alloc]
-            self.garbage = _each(block.garbage, block.n)
-            self.objects = _each(block.objects, block.n)
-            self.effects = [effect for effect, _ in block.effects]
-            units = [_each(counts, block.n) for _, counts in block.effects]
-            self.units = list(zip(*units, strict=True)) if units else [()] * block.n
-            self.shares = block.shares
-            pairs = [list(zip(b.tolist(), n.tolist(), strict=True)) for _, b, n, _ in block.varying]
-            self.varying = list(zip(*pairs, strict=True)) if pairs else [()] * block.n
-            self.varying_sites = [(site, each_ns) for site, _, _, each_ns in block.varying]
-        index = self._next
-        self._next += 1
-        return index
+    def start(self, world: World, arrival_ns: int) -> RequestGoroutine:
+        """A goroutine for a request that has arrived."""
+        g = self.free.pop() if self.free else RequestGoroutine(world, self)
+        return g.start(arrival_ns)
+
+    def take(self) -> tuple[_Drawn, int]:
+        """The next request: the block that it is drawn in, and its index there."""
+        for request in self._rest:
+            return request
+        self._rest = zip(repeat(_Drawn(self.plan, _BLOCK_REQUESTS)), range(_BLOCK_REQUESTS), strict=False)
+        return self.take()
 
 
 class RequestGoroutine(Goroutine):
     """A goroutine that runs one request, or one after another (`loops`)."""
 
     __slots__ = (
-        "_alloc", "_arrival_ns", "_assist_ns", "_buried", "_died", "_dropped", "_garbage", "_growth_ns", "_loops", "_ns", "_objects", "_segment", "_shares", "_source", "_temporary", "_total",
-        "_units", "_varying", "_varying_sites", "_waits",
+        "_arrival_ns", "_assist_ns", "_buried", "_died", "_drawn", "_index", "_loops", "_part", "_segment", "_source",
     )  # fmt: skip
 
-    def __init__(self, world: World, source: RequestSource, arrival_ns: int, *, loops: bool = False) -> None:
-        super().__init__(world, source.plan.name)
+    _drawn: _Drawn
+    _index: int
+
+    def __init__(self, world: World, source: RequestSource, *, loops: bool = False) -> None:
+        super().__init__(world, source.name)
+        self.has_rows = False
         self._source = source
         self._loops = loops
-        self.use_rates(source.plan)
+
+    def start(self, arrival_ns: int) -> RequestGoroutine:
+        """Begin a life with a request that arrived then."""
+        world = self.world
+        source = self._source
+        self.rates = source.plan.rates
+        self.credit = self.debited = 0
+        self.assist_began_ns = -1
+        self.frames_bytes = source.frames_bytes
+        # The first request of a goroutine pays for its stack.
+        growth_ns = 0.0
+        self.stack_bytes = world.stacks.starting_bytes
         world.stacks.add(self)
-        self._growth_ns = world.stacks.grow(self, source.plan.spec.stack_used_bytes)
-        self._next_request(arrival_ns)
+        if self.stack_bytes < source.stack_bytes:
+            growth_ns = world.stacks.grow(self, source.frames_bytes)
+        self._next_request(arrival_ns, growth_ns)
+        return self
 
     @property
     def request_class(self) -> str | None:
@@ -140,42 +189,30 @@ class RequestGoroutine(Goroutine):
     def garbage_frac(self) -> float:
         return self._source.plan.garbage_frac
 
-    def _next_request(self, arrival_ns: int) -> None:
-        source = self._source
-        k = source.take()
+    def _next_request(self, arrival_ns: int, growth_ns: float) -> None:
+        self._drawn, self._index = self._source.take()
         self._arrival_ns = arrival_ns
         self._assist_ns = 0
-        self._ns = source.ns[k]
-        self._alloc = source.alloc[k]
-        self._waits = source.waits[k]
-        self._dropped = source.dropped[k]
-        self._temporary = source.temporary[k]
         self._died = 0
-        self._garbage = source.garbage[k]
-        self._objects = source.objects[k]
-        self._units = source.units[k]
-        self._shares = source.shares
-        self._varying = source.varying[k]
-        self._varying_sites = source.varying_sites
-        self._total = source.total[k]
-        self._enter(0)
+        self._enter(0, growth_ns)
 
     def assisted(self, ns: int) -> None:
         self._assist_ns += ns
 
     @property
     def in_flight_bytes(self) -> int:
-        return int(sum(self._alloc[: self._segment])) + self.alloc - self._died
+        before = self._drawn.parts[: self._segment]
+        return sum(part.alloc[self._index] for part in before) + self.alloc - self._died
 
     @property
     def unbooked_bytes(self) -> int:
         return self.in_flight_bytes + self._died
 
     def bury(self) -> None:
-        segment = self._segment
-        total = self._alloc[segment]
-        if self._temporary[segment] and total:
-            self._bury(self._temporary[segment] * self.alloc // total - self._buried)
+        part = self._part
+        total = part.alloc[self._index]
+        if part.temporary is not None and total:
+            self._bury(part.temporary[self._index] * self.alloc // total - self._buried)
 
     def _bury(self, size: int) -> None:
         """So many bytes more of the request are dead."""
@@ -185,22 +222,27 @@ class RequestGoroutine(Goroutine):
         self._buried += size
         self._died += size
 
-    def _enter(self, segment: int) -> None:
+    def _enter(self, segment: int, growth_ns: float = 0.0) -> None:
         self._segment = segment
         self._buried = 0
-        # The first request of a goroutine pays for its stack.
-        self.begin((0.0, self._ns[segment] + self._growth_ns), (0, self._alloc[segment]))
-        self._growth_ns = 0.0
-        plan = self._source.plan.segments[segment]
-        self.has_entered = not (plan.pool_gets or plan.frames_bytes)
+        part = self._part = self._drawn.parts[segment]
+        index = self._index
+        # `begin` written out: most stretches of an open loop begin here.
+        self.end = end = part.ns[index] + growth_ns
+        self.cum_ns = (0.0, end)
+        self.cum_alloc = (0, part.alloc[index])
+        self.row = self.alloc = 0
+        self.pos = 0.0
+        self.has_entered = not part.has_entry
 
     def enter(self) -> None:
         """The segment's first instruction: what its pools do not have is allocated by the P that runs it."""
         self.has_entered = True
-        segment = self._source.plan.segments[self._segment]
+        segment = self._part.plan
         if segment.frames_bytes:
-            used = self._source.plan.spec.stack_used_bytes + segment.frames_bytes
-            ns = self.world.stacks.grow(self, used, segment.frames)
+            ns = self.world.stacks.grow(
+                self, self._source.frames_bytes + segment.frames_bytes, segment.frames
+            )
             if ns:
                 self.begin((0.0, self.end + ns), self.cum_alloc)
         for pool in segment.pool_gets:
@@ -208,31 +250,28 @@ class RequestGoroutine(Goroutine):
                 self.world.heap.allocate_now(pool.item, pool.site)
 
     def finish_stretch(self, p: P) -> bool | None:
-        segment = self._segment
-        plan_segment = self._source.plan.segments[segment]
-        for pool in plan_segment.pool_puts:
+        part = self._part
+        segment = part.plan
+        for pool in segment.pool_puts:
             pool.put()
-        if plan_segment.frames_bytes:
-            self.frames_bytes = self._source.plan.spec.stack_used_bytes
-        step = plan_segment.ends_with
+        if segment.frames_bytes:
+            self.frames_bytes = self._source.frames_bytes
+        step = segment.ends_with
         if step is None:
             return self._finish(p)
         world = self.world
-        dead = self._dropped[segment] + self._temporary[segment]
-        if dead:
-            self._bury(dead - self._buried)
-        wait = self._waits[segment]
-        self._enter(segment + 1)
+        index = self._index
+        if part.dead is not None and part.dead[index]:
+            self._bury(part.dead[index] - self._buried)
+        self._enter(self._segment + 1)
+        if part.sleeps:
+            world.sched.sleep(self, p, world.env.now + part.waits[index])
+            return False
         if isinstance(step, BlockStep):
-            assert wait is not None
-            if step.timer:
-                world.sched.sleep(self, p, world.env.now + wait)
-            else:
-                world.sched.block(self, wait)
+            world.sched.block(self, part.waits[index])
             return False
         if isinstance(step, SyscallStep):
-            assert wait is not None
-            world.sched.syscall(p, self, wait)
+            world.sched.syscall(p, self, part.waits[index])
             return None
         if isinstance(step, LockStep):
             mutex = world.probe.load.mutexes.setdefault(step.name, Mutex())
@@ -257,46 +296,55 @@ class RequestGoroutine(Goroutine):
         world = self.world
         heap = world.heap
         now = world.env.now
-        heap.in_flight_bytes -= self._total - self._died
-        heap.dead_bytes += self._garbage - self._died
-        heap.dead_objects += self._objects
-        objects = self._objects
-        self._shares.requests += 1
-        self._shares.ns += sum(self._ns)
-        if self._varying:
-            for (site, each_ns), (bytes_, n) in zip(self._varying_sites, self._varying, strict=True):
-                site.add(bytes_, n, n * each_ns)
-                self._shares.ns -= n * each_ns
-        for effect, units in zip(self._source.effects, self._units, strict=True):
+        drawn = self._drawn
+        index = self._index
+        died = self._died
+        objects = drawn.objects[index]
+        heap.in_flight_bytes -= drawn.total[index] - died
+        heap.dead_bytes += drawn.garbage[index] - died
+        heap.dead_objects += objects
+        shares = drawn.shares
+        shares.requests += 1
+        shares.ns += drawn.ns[index]
+        for site, each_ns, sizes, made in drawn.varying:
+            n = made[index]
+            site.add(sizes[index], n, n * each_ns)
+            shares.ns -= n * each_ns
+        for effect, counts in drawn.effects:
+            units = counts[index]
             if units:
                 effect.units += units
                 effect.apply(units, now)
                 objects += units * effect.unit.objects
         heap.allocated_objects += objects
-        for pool in self._source.kept:
+        source = self._source
+        for pool in source.kept:
             pool.held -= 1
             heap.dead_bytes += pool.item.bytes
             heap.dead_objects += pool.item.objects
-        world.probe.finish_request(self._source.plan.name, self._arrival_ns, now, self._assist_ns)
+        probe = world.probe
+        probe.finish_request(source.name, self._arrival_ns, now, self._assist_ns)
         if self._loops:
-            world.probe.arrived += 1
-            self._next_request(now)
+            probe.arrived += 1
+            self._next_request(now, 0.0)
             return True
         world.stacks.remove(self)
-        world.probe.load.finished(self._source.plan.name)
+        source.free.append(self)
+        probe.load.finished(source.name)
         return False
 
 
 class Dispatcher(Goroutine):
     """One goroutine that sleeps until each arrival and starts a goroutine for it; late ones go off in a burst."""
 
-    __slots__ = ("_arrivals", "_due", "_source", "_start_ns", "is_parked")
+    __slots__ = ("_arrivals", "_due", "_one_ns", "_source", "_start_ns", "is_parked")
 
     def __init__(self, world: World, arrivals: Arrivals) -> None:
         super().__init__(world, f"{arrivals.source.plan.name}/dispatcher")
         self._arrivals = arrivals
         self._source = arrivals.source
         self._start_ns = world.profile["goroutine_start_ns"]
+        self._one_ns = (0.0, self._start_ns)
         world.stacks.add(self)
         self._due: list[int] = []
         self.is_parked = False
@@ -305,19 +353,21 @@ class Dispatcher(Goroutine):
 
     def _collect(self) -> bool:
         """Arrivals that are due make the next stretch."""
-        self._due = self._arrivals.take_due(self.world.env.now)
-        n = len(self._due)
+        due = self._due = self._arrivals.take_due(self.world.env.now)
+        n = len(due)
         if n <= 1:
-            self.begin((0.0, self._start_ns), (0, 0))
+            self.begin(self._one_ns, (0, 0))
         else:
             self.begin(tuple(k * self._start_ns for k in range(n + 1)), (0,) * (n + 1))
-        return bool(self._due)
+        return n > 0
 
     def finish_rows(self, p: P, first: int, last: int) -> None:
         world = self.world
+        source = self._source
+        load, sched = world.probe.load, world.sched
         for arrival_ns in self._due[first:last]:
-            if world.probe.load.admit(self._source.plan):
-                world.sched.ready(RequestGoroutine(world, self._source, arrival_ns), p, next_up=True)
+            if load.admit(source.plan):
+                sched.ready(source.start(world, arrival_ns), p, next_up=True)
 
     def finish_stretch(self, p: P) -> bool | None:
         if self._collect():
@@ -353,8 +403,8 @@ class Arrivals:
         self.rate_per_s = spec.rate_per_s or 0.0
         self._recorded = iter(spec.arrival_times_ns)
         self._start_ns = world.env.now
-        self._end_ns = self._start_ns + world.spec.run.duration
-        self._gaps: list[float] = []
+        self._gaps: FloatArray = np.empty(0)  # still to come at a rate of one, the next one last
+        self._gaps_ns: list[int] = []  # the same at the present rate
         self._due: list[int] = []
         self._network = Alarm(world.env, self._from_network)
         self.changed = self._plan
@@ -366,13 +416,18 @@ class Arrivals:
             return None if t is None else self._start_ns + t
         if self.rate_per_s <= 0.0:
             return None
-        mean = 1e9 / self.rate_per_s
-        if self._kind == "constant":
-            return time_ns + max(1, round(mean))
-        if not self._gaps:
-            self._gaps = self._rng.standard_exponential(1024).tolist()
-            self._gaps.reverse()
-        return time_ns + max(1, round(self._gaps.pop() * mean))
+        if not self._gaps_ns:
+            is_even = self._kind == "constant"
+            self._gaps = (
+                np.ones(_BLOCK_GAPS) if is_even else self._rng.standard_exponential(_BLOCK_GAPS)[::-1]
+            )
+            self._scale_gaps()
+        return time_ns + self._gaps_ns.pop()
+
+    def _scale_gaps(self) -> None:
+        if self.rate_per_s > 0.0:
+            gaps_ns = np.maximum(np.rint(self._gaps * (1e9 / self.rate_per_s)), 1.0)
+            self._gaps_ns = list(map(int, gaps_ns.tolist()))
 
     @property
     def waiting(self) -> int:
@@ -382,10 +437,15 @@ class Arrivals:
     def advance(self, now: int) -> None:
         """Let everything arrive that is due."""
         next_ns = self.next_ns
+        if next_ns is None or next_ns > now:
+            return
+        due = self._due
+        before = len(due)
         while next_ns is not None and next_ns <= now:
-            self._due.append(next_ns)
-            self._world.probe.arrived += 1
-            self.next_ns = next_ns = self._after(next_ns)
+            due.append(next_ns)
+            next_ns = self._after(next_ns)
+        self.next_ns = next_ns
+        self._world.probe.arrived += len(due) - before
 
     def take_due(self, now: int) -> list[int]:
         """Arrivals up to now, in order."""
@@ -399,6 +459,8 @@ class Arrivals:
             now = self._world.env.now
             self.advance(now)
             self.rate_per_s = rate_per_s
+            self._gaps = self._gaps[: len(self._gaps_ns)]
+            self._scale_gaps()
             self.next_ns = self._after(now)
             self.changed()
 
@@ -418,7 +480,7 @@ class Arrivals:
         world = self._world
         for arrival_ns in self.take_due(world.env.now):
             if world.probe.load.admit(self.source.plan):
-                world.sched.inject(RequestGoroutine(world, self.source, arrival_ns))
+                world.sched.inject(self.source.start(world, arrival_ns))
         self._plan()
 
 
@@ -436,6 +498,41 @@ class Load:
         self.closed_workers = 0
         self.load_start_ns = 0
         self.end = world.env.event()
+
+    @property
+    def garbage_shares(self) -> dict[SpanClass, float]:
+        """Share of the garbage by the spans it is allocated in; the rest are large objects."""
+        total = sum(plan.large_garbage_bytes + sum(plan.garbage_classes.values()) for plan in self.plans)
+        shares: dict[SpanClass, float] = {}
+        for plan in self.plans:
+            for span_class, n in plan.garbage_classes.items():
+                shares[span_class] = shares.get(span_class, 0.0) + n / total
+        return shares
+
+    def full_spans(self, marked_bytes: int) -> list[FullSpans]:
+        """Spans that hold live objects only, of the classes that requests allocate in.
+
+        Those filled while marking, those of sets built in order, and those of leaks.
+
+        Args:
+            marked_bytes: allocated while marking.
+        """
+        total = sum(plan.large_garbage_bytes + sum(plan.flow.values()) for plan in self.plans)
+        flow: dict[SpanClass, float] = {}
+        for plan in self.plans:
+            for span_class, n in plan.flow.items():
+                flow[span_class] = flow.get(span_class, 0.0) + n / total
+        found = []
+        for span_class, share in flow.items():
+            size_class, _, span_objects = span_class
+            objects = share * marked_bytes / SIZE_CLASS_BYTES[size_class]
+            for retained in self._w.heap.retained.values():
+                in_order = max(0.0, retained.entries - retained.halved - retained.scattered)
+                objects += in_order * retained.span_classes.get(span_class, 0)
+            objects += sum(plan.leaked_objects(span_class) for plan in self.plans)
+            per_byte = share / (span_objects * SIZE_CLASS_BYTES[size_class])
+            found.append(FullSpans(objects / span_objects, SIZE_CLASS_PAGES[size_class], per_byte))
+        return found
 
     @property
     def spans_per_byte(self) -> float:
@@ -508,7 +605,7 @@ class Load:
             plan = Plan(written_out, w.costs, w.heap, w.seed, asked)
             self.plans.append(plan)
             self.in_flight[plan.name] = 0
-            rate = plan.bytes_per_ns * plan.live_per_byte
+            rate = plan.rates.bytes_per_ns * plan.rates.live_per_byte
             w.max_alloc_per_ns = (
                 max(rate * w.procs, 1e-6) if len(self.plans) == 1 else max(w.max_alloc_per_ns, rate * w.procs)
             )
@@ -518,7 +615,7 @@ class Load:
                 for number in range(request.workers):
                     if plan.blocks:
                         source = RequestSource(plan)
-                        w.sched.inject(RequestGoroutine(w, source, w.env.now, loops=True))
+                        w.sched.inject(RequestGoroutine(w, source, loops=True).start(w.env.now))
                     else:
                         worker = Worker(w, plan, number)
                         w.stacks.add(worker)
@@ -538,7 +635,7 @@ class Load:
 
     def admit(self, plan: Plan) -> bool:
         """Whether an arrival may start, or is dropped."""
-        limit = plan.spec.max_in_flight
+        limit = plan.max_in_flight
         if limit is not None and self.in_flight[plan.name] >= limit:
             self._w.probe.dropped += 1
             return False
@@ -585,7 +682,9 @@ class Load:
                 arrivals.source.redraw()
             for worker in self.workers:
                 worker.cut_short()
-            fastest = max((plan.bytes_per_ns * plan.live_per_byte for plan in self.plans), default=0.0)
+            fastest = max(
+                (plan.rates.bytes_per_ns * plan.rates.live_per_byte for plan in self.plans), default=0.0
+            )
             w.max_alloc_per_ns = max(w.max_alloc_per_ns, fastest * w.procs)
             w.restart_slices()
         for name, entries in (phase.entries or {}).items():

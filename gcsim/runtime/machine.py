@@ -75,6 +75,7 @@ class Cores:
         """Cores' worth of time that Ps ran since the last call."""
         world = self._world
         now = world.env.now
+        world.book_switches()
         off = sum(p.acc[state] for p in world.ps for state in _OFF_CORE)
         off += sum(now - p.since_ns for p in world.ps if p.state in _OFF_CORE)
         wall, off_since = now - self._seen_ns, off - self._seen_off_ns
@@ -122,6 +123,7 @@ class Cores:
         slow = max(1.0, running / self._usable)
         if slow != self.slow:
             self.slow = slow
+            self._world.forget_slows()
             if not self._is_changing:
                 # Not at once: whoever is changing state is in the middle of it.
                 self._is_changing = True

@@ -13,7 +13,9 @@ findRunnableGCWorker (go1.27).  Simplified: work is found in one pool, its cost 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import deque
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from gcsim.policy.constants import CREDIT_SLACK_BYTES, FRACTIONAL_EXIT_FACTOR, OVER_ASSIST_WORK_BYTES
@@ -24,9 +26,11 @@ from gcsim.policy.workers import (
 )
 from gcsim.runtime.clock import Alarm
 from gcsim.runtime.goroutine import Goroutine
+from gcsim.runtime.randomness import stream
 from gcsim.runtime.records import AssistRecord, PState
 
 if TYPE_CHECKING:
+    from gcsim.runtime.heap import MarkSnapshot
     from gcsim.runtime.world import P, World
 
 # derived: runtime/mgcmark.go drainCheckThreshold (go1.19 .. go1.27)
@@ -45,6 +49,48 @@ _MODES: dict[PState, MarkWorkerMode] = {
 }
 
 
+class Walk:
+    """How dear scan work is along the way through the heap, where Green Tea meets it level by level.
+
+    A marker goes through the entries that a queue of spans holds at a time: first their roots, spans for one object each,
+    then level after level, until spans are full of what has been found.  Then the next entries' roots.
+    """
+
+    __slots__ = ("_ns", "_work")
+
+    def __init__(self, levels: list[tuple[float, float]]) -> None:
+        """Args: scan work and CPU time of each level of the entries that are met at a time."""
+        self._work = list(accumulate((work for work, _ in levels), initial=0.0))
+        self._ns = list(accumulate((ns for _, ns in levels), initial=0.0))
+
+    @classmethod
+    def of(cls, snapshot: MarkSnapshot) -> Walk | None:
+        """That of a heap; None where all work is alike."""
+        work = sum(work for work, _ in snapshot.levels)
+        if not work or not snapshot.cost_ns:
+            return None
+        ns = sum(ns for _, ns in snapshot.levels)
+        # What is not met level by level, tables and headers above all, comes before.
+        rest = (max(0.0, snapshot.scan_work_bytes - work), max(0.0, snapshot.cost_ns - ns))
+        share = min(1.0, SPAN_RING / snapshot.entries)
+        return cls([(work * share, ns * share) for work, ns in (rest, *snapshot.levels)])
+
+    def cost_of(self, work: float, start: float) -> float:
+        """How dear so much scan work is, in multiples of the mean, from a place on the way (0..1) on."""
+        total_work, total_ns = self._work[-1], self._ns[-1]
+        begin = start * total_work
+        rounds, end = divmod(begin + work, total_work)
+        ns = rounds * total_ns + self._ns_at(end) - self._ns_at(begin)
+        return ns / work * total_work / total_ns
+
+    def _ns_at(self, work: float) -> float:
+        i = min(len(self._work) - 2, max(0, bisect_right(self._work, work) - 1))
+        width = self._work[i + 1] - self._work[i]
+        return self._ns[i] + (self._ns[i + 1] - self._ns[i]) * (
+            (work - self._work[i]) / width if width else 1.0
+        )
+
+
 class Stage:
     """One kind of work: what is left of it, unclaimed.
 
@@ -52,16 +98,27 @@ class Stage:
         ns, work: CPU time and scan work (bytes).
         jobs: root jobs it is made of, each done whole by whoever begins it; 0 for the heap, which is drained.
         width: how many Ps can be at it at once; None = any number.
+        walk: how its cost per scan work varies on the way; None = it does not.
     """
 
-    __slots__ = ("active", "job_ns", "kind", "ns", "width", "work")
+    __slots__ = ("active", "job_ns", "kind", "ns", "walk", "width", "work")
 
-    def __init__(self, kind: int, ns: float, work: float, *, jobs: int = 0, width: int | None = None) -> None:
+    def __init__(
+        self,
+        kind: int,
+        ns: float,
+        work: float,
+        *,
+        jobs: int = 0,
+        width: int | None = None,
+        walk: Walk | None = None,
+    ) -> None:
         self.kind = kind
         self.ns = ns
         self.work = work
         self.job_ns = ns / jobs if jobs else 0.0
         self.width = width
+        self.walk = walk
         self.active = 0
 
 
@@ -74,6 +131,7 @@ class MarkPhase:
     def __init__(self, world: World) -> None:
         self._w = world
         self._env = world.env
+        self._rng = stream(world.seed, "assists")
         self.stages: list[Stage] = []
         self._claimed = 0
         self._done_work = [0.0, 0.0, 0.0]
@@ -173,13 +231,17 @@ class MarkPhase:
             return roots
         return heap if has_own or not self._is_private else None
 
-    def _claim(self, p: P, stage: Stage, ns: float) -> tuple[float, float]:
-        """Take `ns` of a stage's work for the P, in whole root jobs; (ns, scan work) of what it got."""
+    def _claim(self, p: P, stage: Stage, ns: float, work: float | None = None) -> tuple[float, float]:
+        """Take `ns` of a stage's work for the P, in whole root jobs; (ns, scan work) of what it got.
+
+        Args:
+            work: scan work that takes so long; None: at the stage's mean cost.
+        """
         if stage.job_ns:
             ns = stage.job_ns * math.ceil(ns / stage.job_ns - 1e-9)
-        if ns >= stage.ns:
+        if ns >= stage.ns or (work is not None and work >= stage.work):
             ns, work = stage.ns, stage.work
-        else:
+        elif work is None:
             work = stage.work * (ns / stage.ns)
         stage.ns -= ns
         stage.work -= work
@@ -550,9 +612,13 @@ class MarkPhase:
             # A large debt is paid in several claims, so that others find work meanwhile.
             share = max(OVER_ASSIST_WORK_BYTES * stage.ns / stage.work, self.left_ns / (2 * w.procs))
             want = min(work * stage.ns / stage.work, share)
+            claimed = want * stage.work / stage.ns
+            if stage.walk is not None:
+                # Wherever the walk has come to when this goroutine runs out of credit.
+                want *= stage.walk.cost_of(claimed, float(self._rng.random()))
+            ns, _ = self._claim(p, stage, want, None if stage.job_ns else claimed)
         else:
-            want = stage.ns
-        ns, _ = self._claim(p, stage, want)
+            ns, _ = self._claim(p, stage, stage.ns)
         w.set_state(p, "assist")
         p.began_ns = now
         p.limiter_event.start(LimiterEventType.MARK_ASSIST, now)

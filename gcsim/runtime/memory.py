@@ -86,6 +86,7 @@ class Memory:
     def watch(self) -> None:
         """Heap live has fallen or memory was given back: look again when new memory can be touched at the earliest."""
         w = self._w
+        w.forget_slows()
         if w.generations is not None:
             self.is_faulting = False  # new objects lie in the nursery, which stays resident
             return
@@ -134,9 +135,12 @@ class Memory:
         self._updated_ns = now
         self._updated_alloc_bytes = w.heap.allocated_bytes
         reusable = self.heap_released_bytes + max(0, self.heap_free_bytes)
+        reused_frac = self.reused_frac
         self.reused_frac = REUSE_BIAS * self.heap_released_bytes / reusable if reusable else 0.0
         if w.generations is not None:
             self.reused_frac = 0.0  # the nursery stays where it is
+        if self.reused_frac != reused_frac:
+            w.forget_slows()
         limit = w.pacer.memory_limit_bytes
         over = self.total_bytes - limit
         if over > 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -60,11 +60,10 @@ class Probe:
         self.completed = 0
         self.dropped = 0
         self._completed_before = 0  # in the load phase, in windows closed already
-        self._latencies: dict[str, BucketCounts] = {}
+        self._latencies: defaultdict[str, BucketCounts] = defaultdict(BucketCounts)
         self._marks: deque[tuple[int, float]] = deque(maxlen=_MARKS_KEPT)
         self._sched = BucketCounts()
-        # A goroutine ran so many ns after it became runnable.  Bound: it is called at each switch.
-        self.sched_latency = self._sched.add
+        world.sched.note_latency = self._sched.add
         self._sites_before: dict[SiteKey, tuple[int, int, float, float]] = {}
         self._window_start_ns = world.env.now
         self._window_alloc = (0, 0)
@@ -171,6 +170,12 @@ class Probe:
         self._window_alloc = (alloc, objects)
         self._window_acc = [dict(p.acc) for p in w.ps]
 
+    def settle(self) -> None:
+        """To be called now and then: single times are noted first, and counted together."""
+        self._sched.settle()
+        for counts in self._latencies.values():
+            counts.settle()
+
     # ---- marking -------------------------------------------------------------------------------------------
 
     def marks_from(self, time_ns: int) -> None:
@@ -202,7 +207,7 @@ class Probe:
             ends_ns: when they ended, one element more than `ns`: the first is the start of the first.
             assists: index of a request and time in an assist (ns), in order; those beyond `ns` come again.
         """
-        self._counts(name).add_array(ns)
+        self._latencies[name].add_array(ns)
         if self._sampled:
             spent: dict[int, int] = {}
             for k, assist_ns in assists:
@@ -214,7 +219,7 @@ class Probe:
     def finish_request(self, name: str, arrival_ns: int, now: int, assist_ns: int) -> None:
         """One request of an open loop (or a blocking closed loop) is done."""
         self.completed += 1
-        self._counts(name).add(now - arrival_ns or 1)
+        self._latencies[name].add(now - arrival_ns or 1)
         if self._sampled and self._sample_rng.random() < self._sampled:
             self._sample(name, arrival_ns, arrival_ns, now, assist_ns)
 
@@ -231,11 +236,6 @@ class Probe:
                 any(start_ns < end and begin < end_ns for begin, end in self._marks),
             )
         )
-
-    def _counts(self, name: str) -> BucketCounts:
-        if name not in self._latencies:
-            self._latencies[name] = BucketCounts()
-        return self._latencies[name]
 
     # ---- sites ---------------------------------------------------------------------------------------------
 

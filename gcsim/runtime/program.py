@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,9 @@ from gcsim.runtime.effects import (
     Replace,
     Requeue,
 )
+from gcsim.runtime.goroutine import Rates
 from gcsim.runtime.heap import Heap, PoolState
-from gcsim.runtime.randomness import FloatArray, mean_of, sample, stream
+from gcsim.runtime.randomness import FloatArray, mean_of, normals, sample, stream
 from gcsim.runtime.sites import Share, Shares, Site
 from gcsim.spec.models import (
     AllocateStep,
@@ -221,6 +222,7 @@ class Plan:
         self._asked = list(enumerate(spec.steps)) if asked is None else asked
         self.spec = spec
         self.name = spec.name
+        self.max_in_flight = spec.max_in_flight
         self.costs = costs
         self.heap = heap
         self._rng = stream(seed, f"requests.{spec.name}")
@@ -230,6 +232,7 @@ class Plan:
         self._accumulated: dict[int, float] = {}
         self.garbage_classes: dict[SpanClass, float] = {}  # bytes per request of small garbage
         self.large_garbage_bytes = 0.0
+        self.rates = Rates()
         self._mark_extra_ns = 0.0
         self._barrier_ns = 0.0  # per request, where the write barrier is always on
         self._booked: list[tuple[Effect, Site, float]] = []  # effects, their sites, ns of a unit
@@ -253,10 +256,7 @@ class Plan:
         requests = 1 << 16
         mixed = self.mixed = self._footprint_of(requests)
         self.garbage_frac = 1.0 - self._kept_bytes(requests) / mixed.bytes if mixed.bytes else 0.0
-        self.live_per_byte = mixed.live_bytes / mixed.bytes if mixed.bytes else 1.0
-        self.scannable_per_byte = mixed.scannable_bytes / mixed.bytes if mixed.bytes else 0.0
-        self.bytes_per_ns = sum(float(np.mean(a)) for a in block.alloc) / self.mean_ns
-        self.object_bytes = max(1, round(mixed.bytes / mixed.objects)) if mixed.objects else 1
+        self.flow = self._flow()
         self.spans_per_byte = mixed.spans / mixed.bytes if mixed.bytes else 1 / PAGE_BYTES
         p = self.costs.profile
         self._mark_extra_ns = (p["alloc_black_ns"] + p["write_barrier_new_ns"]) * mixed.objects / requests
@@ -264,8 +264,14 @@ class Plan:
         self._mark_extra_ns += p["write_barrier_ns"] * sum(s.barriers for s in self.segments)
         if self.costs.barrier_always_on:
             self._barrier_ns = self._mark_extra_ns - p["alloc_black_ns"] * mixed.objects / requests
-        self.contended_frac = mixed.contended_ns / requests / self.mean_ns
-        self.callless_frac = min(1.0, sum(s.callless_ns for s in self.segments) / self.mean_ns)
+        self.rates = Rates(
+            live_per_byte=mixed.live_bytes / mixed.bytes if mixed.bytes else 1.0,
+            scannable_per_byte=mixed.scannable_bytes / mixed.bytes if mixed.bytes else 0.0,
+            bytes_per_ns=sum(float(np.mean(a)) for a in block.alloc) / self.mean_ns,
+            object_bytes=max(1, round(mixed.bytes / mixed.objects)) if mixed.objects else 1,
+            contended_frac=mixed.contended_ns / requests / self.mean_ns,
+            callless_frac=min(1.0, sum(s.callless_ns for s in self.segments) / self.mean_ns),
+        )
         self._slow_down(self.mean_ns)
 
     def _slow_down(self, mean_ns: float) -> None:
@@ -276,8 +282,11 @@ class Plan:
         pure_ns = sum(s.cpu_ns + sum(mean_of(d) for d in s.drawn_ns) for s in self.segments)
         memory_share = max(0.0, 1.0 - pure_ns / mean_ns)
         slowdown = self.costs.profile["mark_mutator_slowdown_frac"]
-        self.mark_slow = 1.0 + slowdown * memory_share + self._mark_extra_ns / mean_ns
-        self.plain_slow = 1.0 + self._barrier_ns / mean_ns
+        self.rates = replace(
+            self.rates,
+            mark_slow=1.0 + slowdown * memory_share + self._mark_extra_ns / mean_ns,
+            plain_slow=1.0 + self._barrier_ns / mean_ns,
+        )
 
     def set_scale(self, scale: float) -> None:
         """From now on so many times the garbage."""
@@ -430,7 +439,9 @@ class Plan:
                     segments.append(SegmentPlan())
                 case LeakStep():
                     unit = self.costs.object(step.size, step.pointer_words)
-                    leak = Leak(self.heap, unit, step.slot_bytes, self.costs, self._site(index, "growslice"))
+                    span_class = self.costs.span_class(step.size, step.pointer_words)
+                    growth = self._site(index, "growslice")
+                    leak = Leak(self.heap, unit, span_class, step.slot_bytes, self.costs, growth)
                     self._add_effect(s, 1.0, leak, unit.alloc_ns, site)
                     s.barriers += 1
                 case PoolGetStep():
@@ -525,6 +536,25 @@ class Plan:
                 total = total + effect.unit.times(per_request * requests)
         return total
 
+    def _flow(self) -> dict[SpanClass, float]:
+        """Bytes per request by the spans they are allocated in, large objects left out."""
+        flow = dict(self.garbage_classes)
+        for s in self.segments:
+            for count, effect, _ in s.effects:
+                for span_class, objects in effect.span_classes.items():
+                    size = objects * SIZE_CLASS_BYTES[span_class[0]]
+                    flow[span_class] = flow.get(span_class, 0.0) + count * size
+        return flow
+
+    def leaked_objects(self, span_class: SpanClass) -> int:
+        """Objects in such spans that requests of the class have leaked so far."""
+        return sum(
+            effect.length * effect.span_classes.get(span_class, 0)
+            for s in self.segments
+            for _, effect, _ in s.effects
+            if isinstance(effect, Leak)
+        )
+
     def _kept_bytes(self, requests: int) -> float:
         """What so many requests allocate that does not die with them."""
         kept = 0.0
@@ -555,7 +585,7 @@ class Plan:
                 base = base + sample(distribution, rng, n)
             # In place, what is alike in all requests as a single number, and spreads in single precision (1e-7 of a
             # request's time): arrays are what drawing costs.
-            noise = rng.standard_normal(n, dtype=np.float32)
+            noise = normals(rng, n)
             noise *= p["cpu_noise_frac"]
             noise += 1.0
             cpu: FloatArray = noise.astype(np.float64)
@@ -592,7 +622,7 @@ class Plan:
                 units = self._accumulate((index << 16) + number, per_request, n)
                 cost = cost + units * unit_ns
                 mine.append((effect, units))
-            spread = self._alloc_rng.standard_normal(n, dtype=np.float32)
+            spread = normals(self._alloc_rng, n)
             spread *= self.costs.alloc_sigma
             cpu += cost * np.exp(spread, out=spread)
             for effect, units in mine:

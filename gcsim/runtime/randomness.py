@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from functools import cache
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +12,33 @@ import numpy.typing as npt
 from gcsim.spec.models import Distribution
 
 FloatArray = npt.NDArray[np.float64]
+SingleArray = npt.NDArray[np.float32]
+
+_BITS = 16
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
     """The generator of one component, by the run's seed and the component's name."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(name.encode())])))
+
+
+@cache
+def _normal_quantiles() -> SingleArray:
+    """The standard normal in 2^16 steps of equal probability, each by its middle; the halves mirror one another."""
+    steps = 1 << _BITS
+    inverse = NormalDist().inv_cdf
+    upper = [inverse(0.5 + (k + 0.5) / steps) for k in range(steps // 2)]
+    return np.asarray([-x for x in reversed(upper)] + upper, dtype=np.float32)
+
+
+def normals(rng: np.random.Generator, n: int) -> SingleArray:
+    """`n` draws of the standard normal in single precision, 16 random bits each.
+
+    For noise of which a simulation needs one or two values per request: a look-up in a table, where numpy's ziggurat
+    branches at random.  Within 4.4 sigma; the variance is short of 1 by 1e-4.
+    """
+    words = rng.bit_generator.random_raw(-(-n * _BITS // 64)).astype("<u8", copy=False)
+    return _normal_quantiles().take(words.view("<u2")[:n])
 
 
 def sample(distribution: Distribution, rng: np.random.Generator, n: int) -> FloatArray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ class Scheduler:
         self._w = world
         self._env = world.env
         profile = world.profile
+        self._cores = world.spec.machine.cores
         self._switch_ns = int(profile["context_switch_ns"])
         self._wakeup_ns = int(profile["wakeup_ns"])
         self._slow_frac = profile["wakeup_slow_frac"]
@@ -47,6 +49,9 @@ class Scheduler:
         self._late_ns = int(profile["netpoll_late_ns"])
         self.globq: deque[Goroutine] = deque()
         self.spinning = 0
+        self.note_latency: Callable[
+            [int], None
+        ]  # the probe's: a goroutine ran so many ns after it became runnable
         self.holds_users = False
         self._timer_seq = 0
         self._poller = Alarm(world.env, self._poll)
@@ -110,9 +115,10 @@ class Scheduler:
         and moves it only when it next balances its queues.
         """
         w = self._w
-        running = sum(p.state not in ("idle", "stw") for p in w.ps)
-        if running + 1 >= w.spec.machine.cores > 1 and self._rng.random() < self._slow_frac:
-            return int(self._slow_ns * math.exp(self._slow_sigma * float(self._rng.standard_normal())))
+        if w.procs - w.idle_ps + 1 >= self._cores > 1:
+            running = w.procs - w.idle_ps - sum([p.state == "stw" for p in w.ps])
+            if running + 1 >= self._cores and self._rng.random() < self._slow_frac:
+                return int(self._slow_ns * math.exp(self._slow_sigma * float(self._rng.standard_normal())))
         return self._wakeup_ns
 
     def stop_spinning(self, p: P) -> None:
@@ -150,31 +156,30 @@ class Scheduler:
         if w.is_stopped:
             w.set_state(p, "stw")
             return
-        now = self._env.now
-        if p.timers and p.timers[0][0] <= now:
+        timers = p.timers
+        if timers and timers[0][0] <= self._env.now:
             self._run_timers(p, p)
         if w.is_marking and w.mark.start_worker(p):
             return
         if self.holds_users:
             # It looks for work all the same: what timers ready meanwhile is in its queue, to run when it may.
             for victim in w.ps:
-                if victim.timers and victim.timers[0][0] <= now:
+                if victim.timers and victim.timers[0][0] <= self._env.now:
                     self._run_timers(victim, p)
             self._idle(p)
             return
-        g: Goroutine | None = None
-        if p.schedtick % GLOBAL_QUEUE_TICK == 0 and self.globq:
-            g = self.globq.popleft()
-        if g is None:
-            g = p.runnext
-            if g is not None:
-                p.runnext = None
-            elif p.runq:
-                g = p.runq.popleft()
-            elif self.globq:
-                g = self._take_global(p)
-            else:
-                g = self._steal(p)
+        g: Goroutine | None
+        globq = self.globq
+        if globq and p.schedtick % GLOBAL_QUEUE_TICK == 0:
+            g = globq.popleft()
+        elif p.runnext is not None:
+            g, p.runnext = p.runnext, None
+        elif p.runq:
+            g = p.runq.popleft()
+        elif globq:
+            g = self._take_global(p)
+        else:
+            g = self._steal(p)
         if g is not None:
             if p.is_spinning:
                 self.stop_spinning(p)
@@ -188,13 +193,13 @@ class Scheduler:
         """Run the goroutine on the P from now, the switch paid first."""
         w = self._w
         now = self._env.now
-        w.probe.sched_latency(now - g.ready_ns)
+        self.note_latency(now - g.ready_ns)
         p.goroutine = g
         p.schedtick += 1
+        p.switches += 1
         p.began_ns = now + self._switch_ns
         if p.state != "mutator":
             w.set_state(p, "mutator")
-        w.charge(p, "overhead", self._switch_ns)
         w.start_slice(p)
 
     def _take_global(self, p: P) -> Goroutine:
@@ -206,10 +211,9 @@ class Scheduler:
 
     def _steal(self, p: P) -> Goroutine | None:
         ps = self._w.ps
-        n = len(ps)
         now = self._env.now
-        for k in range(1, n):
-            victim = ps[(p.id + k) % n]
+        up_next: P | None = None  # whose next goroutine is taken where nobody has more than that
+        for victim in ps[p.id + 1 :] + ps[: p.id]:
             if victim.timers and victim.timers[0][0] <= now:
                 self._run_timers(victim, p)
                 woken, p.runnext = p.runnext, None
@@ -218,12 +222,12 @@ class Scheduler:
                 for _ in range((len(victim.runq) + 1) // 2 - 1):
                     p.runq.append(victim.runq.popleft())
                 return victim.runq.popleft()
-        for k in range(1, n):
-            victim = ps[(p.id + k) % n]
-            if victim.runnext is not None:
-                stolen, victim.runnext = victim.runnext, None
-                return stolen
-        return None
+            if up_next is None and victim.runnext is not None:
+                up_next = victim
+        if up_next is None:
+            return None
+        stolen, up_next.runnext = up_next.runnext, None
+        return stolen
 
     def _idle(self, p: P) -> None:
         if p.is_spinning:
@@ -324,8 +328,7 @@ class Scheduler:
             self.wake_p()
 
     def _next_timer_ns(self) -> int | None:
-        dues = [p.timers[0][0] for p in self._w.ps if p.timers]
-        return min(dues) if dues else None
+        return min([p.timers[0][0] for p in self._w.ps if p.timers], default=None)
 
     def _update_poller(self) -> None:
         """An idle M waits in epoll_wait until the next timer, in the kernel's whole milliseconds."""
@@ -410,6 +413,7 @@ class Scheduler:
     def _sysmon_tick(self) -> None:
         w = self._w
         now = self._env.now
+        w.probe.settle()
         self._looks += 1
         if w.limiter.need_update(now):
             w.limiter.update(now)

@@ -5,26 +5,47 @@ that it will be (`pace_sweeper`); the background sweeper, a goroutine that yield
 whenever a P has nothing better to do.  What is left when a cycle is triggered, the triggering goroutine sweeps.
 Nobody takes fresh memory before it has swept as much as it needs, so the heap does not grow beyond what is dead.
 
+Who needs a span of a class looks at those that were filled last: spans filled while marking, built in order or
+leaked are full of live objects, and it sweeps up to a hundred of them in vain, one request's misfortune.
+
 Source: runtime/mgcsweep.go bgsweep, gcPaceSweeper, deductSweepCredit; runtime/mheap.go reclaim, runtime/mcentral.go
-cacheSpan (go1.27).  Simplified: sweeping on allocation is a higher cost per allocated byte, not single spans; reclaim
-meets live and dead spans in their proportion, where Go passes over those with something marked.
+cacheSpan (go1.27).  Simplified: other sweeping on allocation is a higher cost per allocated byte, not single spans;
+reclaim meets live and dead spans in their proportion, where Go passes over those with something marked.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple
 
 from gcsim.policy.constants import PAGE_BYTES
 from gcsim.policy.sweep import SweepPace, pace_sweeper
 from gcsim.runtime.clock import Alarm
 from gcsim.runtime.goroutine import Goroutine
+from gcsim.runtime.randomness import stream
 
 if TYPE_CHECKING:
     from gcsim.runtime.world import P, World
 
+# derived: runtime/mcentral.go cacheSpan spanBudget (go1.19 .. go1.27)
+SPAN_BUDGET = 100
 # Alone in the queues, or with idle Ps about, the background sweeper goes on; it looks again this often (80 us).
 _LONG_BATCH_PAGES = 512
+
+
+class FullSpans(NamedTuple):
+    """Spans of a class that hold live objects only.
+
+    Attributes:
+        spans: how many.
+        span_pages: pages of each.
+        per_byte: spans of the class taken per byte that the program allocates.
+    """
+
+    spans: float
+    span_pages: int
+    per_byte: float
 
 
 class Sweep:
@@ -43,6 +64,9 @@ class Sweep:
         self._left = 0.0
         self._total = 0.0
         self._pace = SweepPace()
+        self._rng = stream(world.seed, "sweep")
+        self._full: list[FullSpans] = []  # `spans` as a share of the pages left, which all sweepers take of
+        self.full_spans_every_bytes = 0.0
         self._watch = Alarm(world.env, self._look)
         self._changed = Alarm(world.env, world.restart_slices)
         self.background = BackgroundSweeper(world, self)
@@ -57,10 +81,20 @@ class Sweep:
         """Pages that are still to be swept."""
         return self._left
 
-    def begin(self, in_use_bytes: int, spans: float, trigger_bytes: int, *, concurrent: bool = True) -> None:
+    def begin(
+        self,
+        in_use_bytes: int,
+        spans: float,
+        trigger_bytes: int,
+        full: list[FullSpans],
+        *,
+        concurrent: bool = True,
+    ) -> None:
         """A cycle has ended: everything in use is to be swept; the cost is by span, the pace by page.
 
-        Not `concurrent`: with the world stopped, all of it at once (`finish`).
+        Args:
+            full: spans among them that have nothing free.
+            concurrent: if not, with the world stopped, all of it at once (`finish`).
         """
         w = self._w
         pages = math.ceil(in_use_bytes / PAGE_BYTES)
@@ -83,9 +117,39 @@ class Sweep:
             self._pages_per_byte = 0.0  # who fills the nursery takes no spans
         self.ns_per_byte = self._pages_per_byte * self._page_ns
         self.is_active = True
+        w.forget_slows()
+        self._full = [f._replace(spans=f.spans / pages) for f in full] if concurrent and pages else []
+        self._expect_full_spans()
+        for p in w.ps:
+            p.to_full_spans_bytes = self.full_spans_every_bytes * float(self._rng.random())
         if concurrent:
             self.background.wake()
             self._plan()
+
+    def _expect_full_spans(self) -> None:
+        """How many bytes are allocated from one span to the next of a class that has full ones left."""
+        self._full = [f for f in self._full if f.spans * self._left >= 1.0]
+        rate = sum(f.per_byte for f in self._full)
+        self.full_spans_every_bytes = 1.0 / rate if rate else 0.0
+
+    def meet_full_spans(self, p: P) -> int:
+        """The P's mutator needs a span of a class that has full ones, and sweeps these first; CPU time in ns."""
+        met = float(self._rng.random()) / self.full_spans_every_bytes
+        sums = accumulate(f.per_byte for f in self._full)
+        i = next((i for i, upto in enumerate(sums) if met < upto), len(self._full) - 1)
+        found = [f.spans * self._left for f in self._full]
+        spans = min(float(SPAN_BUDGET), found[i])
+        pages = min(self._left, spans * self._full[i].span_pages)
+        found[i] -= spans
+        self._left -= pages
+        self.swept_pages += pages
+        if self._left > 0.0:
+            self._full = [f._replace(spans=n / self._left) for f, n in zip(self._full, found, strict=True)]
+            self._expect_full_spans()
+        else:
+            self._done()
+        p.to_full_spans_bytes = self.full_spans_every_bytes
+        return int(spans * self._span_ns)
 
     def by_allocation(self, p: P, live_bytes: int) -> None:
         """A mutator was charged `live_bytes` and swept in proportion."""
@@ -120,6 +184,9 @@ class Sweep:
 
     def _done(self) -> None:
         self.is_active = False
+        self._full = []
+        self.full_spans_every_bytes = 0.0
+        self._w.forget_slows()
         self._watch.clear()
         self._w.heap.sweep_all()
         self._w.memory.update()

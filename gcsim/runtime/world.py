@@ -7,10 +7,10 @@ After anything here returned, the world may have changed: read again.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 from gcsim.policy.limiter import GCCPULimiter, LimiterEvent, LimiterEventType
@@ -19,7 +19,7 @@ from gcsim.policy.releases import ReleaseRules
 from gcsim.policy.workers import TriggerKind
 from gcsim.runtime.clock import Alarm, Clock
 from gcsim.runtime.costs import CostModel, Footprint
-from gcsim.runtime.goroutine import Goroutine
+from gcsim.runtime.goroutine import Goroutine, Rates
 from gcsim.runtime.heap import Heap, PoolState
 from gcsim.runtime.records import PState
 from gcsim.spec.models import Spec
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 NO_LIMIT = (1 << 63) - 1
 _NEAR_ROWS = 32
+_IDLE = LimiterEventType.IDLE  # enumerations are slow to look up
+_SLOWS_KEPT = 64
 STATES: tuple[PState, ...] = (
     "mutator", "assist", "dedicated", "fractional", "idle_worker", "stw", "sweep", "scavenge", "overhead", "idle",
 )  # fmt: skip
@@ -55,15 +57,17 @@ class P:
         began_ns: start of the running slice (in the future while a switch is paid for).
         alarm: what it does next, and when.  at: do that at this time, unless something else is set before.
         schedtick: goroutines executed; sysmon recognises a new one by it.
+        switches: to goroutines, whose time is still charged to the mutator (see `World.book_switches`).
         fractional_ns: time given to the fractional worker in this cycle.
         debt_ns: time that background goroutines took from it and its mutator has not lost yet.
         cache_empty: its span caches were flushed; the next allocation charges fresh spans.
+        to_full_spans_bytes: what it allocates until it meets spans that have nothing free (see `Sweep`).
     """
 
     __slots__ = (
         "acc", "alarm", "at", "began_ns", "cache_empty", "claim", "debt_ns", "fractional_ns", "goroutine", "id", "is_spinning",
         "leaves_at_end", "limiter_event", "live_rest", "runnext", "runq", "schedtick", "seen_ns", "seen_tick",
-        "since_ns", "state", "timers", "worker_began_ns",
+        "since_ns", "state", "switches", "timers", "to_full_spans_bytes", "worker_began_ns",
     )  # fmt: skip
 
     def __init__(self, world: World, number: int) -> None:
@@ -79,6 +83,7 @@ class P:
         self.runnext: Goroutine | None = None
         self.timers: list[tuple[int, int, Goroutine]] = []
         self.schedtick = 0
+        self.switches = 0
         self.seen_tick = -1
         self.seen_ns = 0
         self.is_spinning = False
@@ -87,10 +92,11 @@ class P:
         self.leaves_at_end = False
         self.claim: tuple[Stage, float, float] | None = None
         self.cache_empty = True
+        self.to_full_spans_bytes = 0.0
         self.live_rest = 0.0
         self.debt_ns = 0
         self.limiter_event = LimiterEvent()
-        self.limiter_event.start(LimiterEventType.IDLE, world.env.now)
+        self.limiter_event.start(_IDLE, world.env.now)
 
 
 def _near(sums: Sequence[float], x: float, lo: int) -> int:
@@ -136,6 +142,12 @@ class World:
             gogc_percent=-1 if gogc is None else gogc,
             memory_limit_bytes=NO_LIMIT if limit is None else limit,
         )
+        # Bound here: to bind a method anew costs as much as calling it.
+        self._slice_ends = self.finish_slice
+        self._credit_ends = self._credit_used_up
+        self._full_spans_met = self._meet_full_spans
+        self._slows: dict[Rates, dict[int, float]] = {}  # `slow_of`, by number of running mutators
+        self._switch_ns = int(profile["context_switch_ns"])
         self.procs = procs  # GOMAXPROCS
         self.ps = [P(self, i) for i in range(procs)]
         self.limiter = GCCPULimiter(0, procs, [p.limiter_event for p in self.ps])
@@ -177,11 +189,11 @@ class World:
             self.running_mutators -= 1
         if old == "idle":
             self.idle_ps -= 1
-            p.limiter_event.stop(LimiterEventType.IDLE, now, self.limiter)
+            p.limiter_event.stop(_IDLE, now, self.limiter)
             self.cores.changed()
         elif state == "idle":
             self.idle_ps += 1
-            p.limiter_event.start(LimiterEventType.IDLE, now)
+            p.limiter_event.start(_IDLE, now)
             self.cores.changed()
 
     def charge(self, p: P, state: PState, ns: int) -> None:
@@ -191,8 +203,21 @@ class World:
         p.acc[p.state] -= ns
         p.acc[state] += ns
 
+    def book_switches(self) -> None:
+        """Charge the time of the switches so far, each of which delayed the mutator that it was for.
+
+        Nobody looks at it in between, so it is not done at each switch.
+        """
+        for p in self.ps:
+            ns = p.switches * self._switch_ns
+            p.switches = 0
+            self.watch.moved_ns += ns
+            p.acc["mutator"] -= ns
+            p.acc["overhead"] += ns
+
     def flush_states(self) -> None:
         """Bring every P's time accounts up to now."""
+        self.book_switches()
         now = self.env.now
         for p in self.ps:
             if now > p.since_ns:
@@ -230,40 +255,61 @@ class World:
         if p.debt_ns:
             p.began_ns += p.debt_ns
             p.debt_ns = 0
-        if p.cache_empty and g.bytes_per_ns > 0.0:
+        if p.cache_empty and g.rates.bytes_per_ns > 0.0:
             # Its first allocations take whole spans.
             p.cache_empty = False
             self.pacer.heap_live_bytes += self.refill_ahead_bytes
-        is_marking = self.is_marking
-        slow = g.plain_slow
-        if is_marking:
-            slow = g.mark_slow
-        elif self.sweep.is_active:
-            slow += self.sweep.ns_per_byte * g.bytes_per_ns * g.live_per_byte
-        if g.contended_frac:
-            # Costs are those beside mutators on all other Ps; markers and idle Ps leave the caches to whom they are.
-            busy_frac = (self.running_mutators - 1) / (self.procs - 1)
-            slow *= 1.0 - g.contended_frac * (1.0 - busy_frac)
-        memory = self.memory
-        faulting_frac = 1.0 if memory.is_faulting else memory.reused_frac
-        if faulting_frac:
-            slow += memory.fault_ns_per_byte * g.bytes_per_ns * faulting_frac
-        g.slow = slow * self.cores.slow
+        try:
+            g.slow = self._slows[g.rates][self.running_mutators]
+        except KeyError:
+            g.slow = self._work_out_slow(g.rates)
         if g.trace_knots:
             g.knot(p.began_ns)
         if not g.has_entered:
             g.enter()
-        if not is_marking:
-            p.at(p.began_ns + math.ceil((g.end - g.pos) * g.slow), self.finish_slice)
+        if not self.is_marking:
+            end, action = g.end, self._slice_ends
+            if self.sweep.full_spans_every_bytes and g.cum_alloc[-1] - g.alloc > p.to_full_spans_bytes:
+                end = self._pos_of_alloc(g, g.alloc + int(p.to_full_spans_bytes) + 1)
+                action = self._full_spans_met
+            p.alarm.do(p.began_ns + ceil((end - g.pos) * g.slow), action)
         elif g.credit < 0 and self.mark.needs_assists:
             self.mark.assist(p, g)
         else:
             self._plan_slice(p, g)
 
+    def slow_of(self, rates: Rates) -> float:
+        """Wall time per CPU time of a mutator that does so much, beside what else is going on just now."""
+        slow = rates.plain_slow
+        if self.is_marking:
+            slow = rates.mark_slow
+        elif self.sweep.is_active:
+            slow += self.sweep.ns_per_byte * rates.bytes_per_ns * rates.live_per_byte
+        if rates.contended_frac:
+            # Costs are those beside mutators on all other Ps; markers and idle Ps leave the caches to whom they are.
+            busy_frac = (self.running_mutators - 1) / (self.procs - 1)
+            slow *= 1.0 - rates.contended_frac * (1.0 - busy_frac)
+        memory = self.memory
+        faulting_frac = 1.0 if memory.is_faulting else memory.reused_frac
+        if faulting_frac:
+            slow += memory.fault_ns_per_byte * rates.bytes_per_ns * faulting_frac
+        return slow * self.cores.slow
+
+    def _work_out_slow(self, rates: Rates) -> float:
+        """As `slow_of`, and remembered: it changes some hundred times a second, and slices begin by the ten thousand."""
+        if len(self._slows) >= _SLOWS_KEPT:  # each block of requests brings rates of its own
+            self._slows.clear()
+        slow = self._slows.setdefault(rates, {})[self.running_mutators] = self.slow_of(rates)
+        return slow
+
+    def forget_slows(self) -> None:
+        """Something is going on that was not, or no longer: whoever changes what `slow_of` reads says so here."""
+        self._slows.clear()
+
     def _plan_slice(self, p: P, g: Goroutine) -> None:
         """When a slice beside marking ends: with its stretch, or with the goroutine's credit."""
         end = g.end
-        action = self.finish_slice
+        action = self._slice_ends
         if self.mark.needs_assists:
             g.credit += g.debited  # paid for; from here on it is counted as it is allocated
             g.debited = 0
@@ -271,8 +317,8 @@ class World:
                 at = self._pos_of_alloc(g, g.alloc + g.credit + 1)
                 if at < end:
                     end = at
-                    action = self._credit_used_up
-        p.at(p.began_ns + math.ceil((end - g.pos) * g.slow), action)
+                    action = self._credit_ends
+        p.alarm.do(p.began_ns + ceil((end - g.pos) * g.slow), action)
 
     @staticmethod
     def _pos_of_alloc(g: Goroutine, alloc: int) -> float:
@@ -288,33 +334,34 @@ class World:
         """Book what the P's mutator has done up to now; its slice may then be cut or go on."""
         g = p.goroutine
         now = self.env.now
-        if g is None or p.state != "mutator" or now <= p.began_ns:
-            return
         ran = now - p.began_ns
+        if ran <= 0 or g is None or p.state != "mutator":
+            return
         self.watch.ran_ns += ran
-        pos = g.pos + ran / g.slow
         p.began_ns = now
-        end = g.end
-        if pos > end:
-            pos = end
+        pos = g.pos + ran / g.slow
+        at_end = pos >= g.end
+        if at_end:
+            pos = g.end
         g.pos = pos
         if g.trace_knots:
             g.knot(now)
-        cum = g.cum_ns
         row = g.row
-        last = len(cum) - 1
-        if row < last and pos >= cum[row + 1]:
-            done = last if pos >= end else _near(cum, pos, row + 1) - 1
-            g.finish_rows(p, row, done)
-            g.row = row = done
-        if row < last:
-            a0 = g.cum_alloc[row]
-            t0 = cum[row]
-            alloc = a0 + int((g.cum_alloc[row + 1] - a0) * ((pos - t0) / (cum[row + 1] - t0)))
+        if g.has_rows:
+            cum = g.cum_ns
+            last = len(cum) - 1
+            if row < last and pos >= cum[row + 1]:
+                done = last if at_end else _near(cum, pos, row + 1) - 1
+                g.finish_rows(p, row, done)
+                g.row = row = done
+        if at_end:
+            alloc = g.cum_alloc[-1]
         else:
-            alloc = g.cum_alloc[last]
-        if alloc > g.alloc:
-            n = alloc - g.alloc
+            t0, t1 = g.cum_ns[row], g.cum_ns[row + 1]
+            a0, a1 = g.cum_alloc[row], g.cum_alloc[row + 1]
+            alloc = a0 + int((a1 - a0) * ((pos - t0) / (t1 - t0)))
+        n = alloc - g.alloc
+        if n > 0:
             g.alloc = alloc
             self.allocate(p, g, n)
 
@@ -326,7 +373,8 @@ class World:
         if self.generations is not None:
             self.generations.allocated(p, g, n)
             return
-        live = n * g.live_per_byte + p.live_rest
+        rates = g.rates
+        live = n * rates.live_per_byte + p.live_rest
         charged = int(live)
         p.live_rest = live - charged
         pacer = self.pacer
@@ -336,8 +384,9 @@ class World:
             # Only allocation revises the ratio, as in Go: who has just worked is credited at the old one.
             pacer.revise()
             return
-        pacer.heap_scan_bytes += int(n * g.scannable_per_byte)
+        pacer.heap_scan_bytes += int(n * rates.scannable_per_byte)
         if self.sweep.is_active:
+            p.to_full_spans_bytes -= n
             self.sweep.by_allocation(p, charged)
         if pacer.heap_live_bytes >= self.collector.trigger_bytes:
             self.collector.request(p, TriggerKind.HEAP)
@@ -347,15 +396,21 @@ class World:
         self.commit(p)
         g = p.goroutine
         assert g is not None
-        if g.pos < g.end - 1e-6:  # somebody slowed it down meanwhile
-            self.start_slice(p)
-            return
-        going_on = g.finish_stretch(p)
+        # If not, somebody slowed it down meanwhile.
+        going_on = g.finish_stretch(p) if g.pos >= g.end - 1e-6 else True
         if going_on:
             self.start_slice(p)
         elif going_on is False:
             p.goroutine = None
             self.sched.schedule(p)
+
+    def _meet_full_spans(self, p: P) -> None:
+        self.commit(p)
+        if not self.is_marking and self.sweep.full_spans_every_bytes and p.to_full_spans_bytes <= 1.0:
+            self.set_state(p, "sweep")
+            p.at(self.env.now + self.sweep.meet_full_spans(p), self.start_slice)
+        else:
+            self.start_slice(p)
 
     def _credit_used_up(self, p: P) -> None:
         self.commit(p)
@@ -366,7 +421,7 @@ class World:
                 # Rounding of the position may leave the byte that goes below zero to be allocated.
                 g.credit = -1
             # Go debits an object whole, before it allocates it.
-            g.debited = g.object_bytes - 1
+            g.debited = g.rates.object_bytes - 1
             g.credit -= g.debited
             if self.mark.steal(g):
                 self._plan_slice(p, g)

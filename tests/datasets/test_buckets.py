@@ -54,6 +54,7 @@ def test_filled_singly_in_arrays_or_in_parts_the_counts_are_equal() -> None:
     single, whole, parts = BucketCounts(), BucketCounts(), BucketCounts()
     for value in ns.tolist():
         single.add(value)
+        single.settle()
     whole.add_array(ns)
     for part in np.split(ns, [3, 10, 700, 5000]):
         parts.add_array(part)

@@ -297,8 +297,10 @@ def _drop_scan_work(original: Method) -> Method:
 
 
 def _mark_for_free(original: Method) -> Method:
-    def claim(self: MarkPhase, p: P, stage: Stage, ns: float) -> tuple[float, float]:
-        taken_ns, work = original(self, p, stage, ns)
+    def claim(
+        self: MarkPhase, p: P, stage: Stage, ns: float, work: float | None = None
+    ) -> tuple[float, float]:
+        taken_ns, work = original(self, p, stage, ns, work)
         return taken_ns / 2, work
 
     return claim

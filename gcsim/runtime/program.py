@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from gcsim.policy.constants import PAGE_BYTES
 from gcsim.policy.size_classes import SIZE_CLASS_BYTES
-from gcsim.policy.slices import queue_growth
 from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
 from gcsim.runtime.effects import (
     Delete,
@@ -421,7 +420,15 @@ class Plan:
                     self._add_effect(s, step.count, delete, p["random_entry_ns"], site)
                     s.barriers += step.count
                 case FifoStep():
-                    self._compile_fifo(step, s, len(segments) - 1, index, site)
+                    target = self.heap.retained[step.set]
+                    fifo = Fifo(self.heap, target, clear=step.clear)
+                    self._add_effect(s, step.count, fifo, target.entry.alloc_ns, site)
+                    requeue = Requeue(self.heap, target, self.costs)
+                    arrays = step.count / requeue.lasts
+                    # The first comes at once: the set's table has no room to spare.
+                    self._accumulated[(len(segments) - 1 << 16) + len(s.effects)] = 1.0 - arrays + 1e-9
+                    self._add_effect(s, arrays, requeue, requeue.ns, self._site(index, "growslice", step.set))
+                    s.copied_pointers += arrays * target.declared
                     s.barriers += step.count
                 case CallStep():
                     by_value = step.by == "value"
@@ -468,27 +475,6 @@ class Plan:
     def _add_effect(self, s: SegmentPlan, count: float, effect: Effect, unit_ns: float, site: Site) -> None:
         s.effects.append((count, effect, unit_ns))
         self._booked.append((effect, site, unit_ns))
-
-    def _compile_fifo(self, step: FifoStep, s: SegmentPlan, segment: int, index: int, site: Site) -> None:
-        """Appends, and by their number new arrays; the first comes at once, as the set's table has no room to spare.
-
-        Source: runtime/slice.go growslice (bulkBarrierPreWriteSrcOnly while marking; go1.19 .. go1.27).
-        """
-        target = self.heap.retained[step.set]
-        fifo = Fifo(self.heap, target, clear=step.clear)
-        self._add_effect(s, step.count, fifo, target.entry.alloc_ns, site)
-        slot_bytes = target.slot_bytes
-        slots, lasts = queue_growth(
-            depth=target.declared, elem_bytes=slot_bytes, has_pointers=True, rules=self.costs.rules
-        )
-        array = self.costs.object(slots * slot_bytes, slots * slot_bytes // WORD_BYTES)
-        copying_ns = self.costs.profile["copy_ns_per_byte"] * target.declared * slot_bytes
-        growth = self._site(index, "growslice", step.set)
-        self._accumulated[(segment << 16) + len(s.effects)] = 1.0 - step.count / lasts + 1e-9
-        s.copied_pointers += step.count / lasts * target.declared
-        target.shifted = lasts - 1
-        requeue = Requeue(self.heap, target, array, lasts)
-        self._add_effect(s, step.count / lasts, requeue, array.alloc_ns + copying_ns, growth)
 
     def _compile_allocate(self, step: AllocateStep, s: SegmentPlan, number: int, site: Site) -> None:
         death = self._deaths.get(number)

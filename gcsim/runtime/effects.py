@@ -75,6 +75,7 @@ class Fifo(Effect):
     def __init__(self, heap: Heap, target: RetainedState, *, clear: bool) -> None:
         self.heap, self.target, self.unit = heap, target, target.entry
         self._clear = clear
+        self.span_classes = target.span_classes
 
     def apply(self, n: int, now_ns: int) -> None:
         self.target.shift(n, self.heap, clear=self._clear)

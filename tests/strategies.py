@@ -212,6 +212,14 @@ def steps(sets: tuple[str, ...]) -> st.SearchStrategy[list[dict[str, Any]]]:
             ),
             st.fixed_dictionaries(
                 {
+                    "kind": st.just("fifo"),
+                    "set": names,
+                    "count": st.sampled_from([0.2, 1.0, 7.0]),
+                    "clear": st.booleans(),
+                }
+            ),
+            st.fixed_dictionaries(
+                {
                     "kind": st.just("pointer_writes"),
                     "count": st.integers(0, 200),
                     "set": names,
@@ -293,6 +301,7 @@ def spec_data(draw: st.DrawFn) -> dict[str, Any]:
     requests = [
         draw(_request(name, sets, duration_ns)) for name in ("request", "batch")[: draw(st.integers(1, 2))]
     ]
+    queues = {step["set"] for r in requests for step in r["steps"] if step["kind"] == "fifo"}
     open_loop = tuple(request["name"] for request in requests if "rate_per_s" in request)
     gomaxprocs = draw(st.sampled_from([None, 1, 2, 3, 4, 8]))
     limit = draw(st.sampled_from(["off", "off", 24 << 20, 256 << 20]))
@@ -338,10 +347,10 @@ def spec_data(draw: st.DrawFn) -> dict[str, Any]:
         "retained": [
             {
                 "name": name,
-                "entries": draw(st.integers(0, 2000)),
+                "entries": draw(st.integers(1 if name in queues else 0, 2000)),
                 "objects": draw(st.lists(_objects(), max_size=3)),
-                "table_slot_bytes": draw(st.sampled_from([0, 8, 16])),
-                "map": draw(st.none() | _map_tables()),
+                "table_slot_bytes": draw(st.sampled_from([8, 16] if name in queues else [0, 8, 16])),
+                "map": None if name in queues else draw(st.none() | _map_tables()),
                 "built": draw(st.sampled_from(["start_up", "load_start"])),
             }
             for name in sets

@@ -21,6 +21,7 @@ from gcsim.cli.output import (
     summary_json,
     summary_table,
 )
+from gcsim.datasets.notes import notes
 from gcsim.datasets.run import run
 from gcsim.datasets.thresholds import evaluate_thresholds
 from gcsim.datasets.writer import refuse_taken
@@ -92,6 +93,8 @@ def command(
     else:
         click.echo(summary_csv(result.summary), nl=False)
     click.echo(f"run directory: {result.path}", err=True)
+    for note in notes(result):
+        click.echo(f"Note: {note}", err=True)
     if not echo_thresholds(outcomes):
         ctx.exit(exit_codes.THRESHOLD_FAILED)
 

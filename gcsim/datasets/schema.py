@@ -403,7 +403,7 @@ _SITES = TableSchema(
         _count("step", "index of the step in its request class; null: no step", "index", nullable=True),
         _word(
             "kind",
-            "of a step: its kind, growslice for the slice that a leak grows; request (its own code), under_way"
+            "of a step: its kind, growslice for the slice that a leak or a queue grows; request (its own code), under_way"
             " (requests not ended, in the run's last phase), build, pool, globals, goroutines, report;"
             " of holders: retained, pool, leaked, globals, lifetimes",
         ),
@@ -419,7 +419,8 @@ _SITES = TableSchema(
 
 _EVENTS = TableSchema(
     name="events",
-    rows="one row per rare event, in order of time: phase changes, limiter, scavenger, forced GC, settings",
+    rows="one row per rare event, in order of time: phases, settings, throttling by the quota, the GC CPU limiter,"
+    " a memory limit that leaves next to no room above the live heap",
     columns=(
         _PHASE,
         _TIME,

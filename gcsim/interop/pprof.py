@@ -90,7 +90,11 @@ def profile(result: Result, kind: ProfileType, *, phase: str = "load") -> bytes:
         cpu = cpu_samples(measured, windows, _rows(run, "assists") if "assists" in run.tables else [])
         values = {stack: (round(ns / CPU_PERIOD_NS), ns) for stack, ns in cpu.items()}
         return encode(values, _CPU_TYPES, "cpu", ("cpu", "nanoseconds"), CPU_PERIOD_NS, duration_ns, comments)
-    heap = heap_samples(measured, [row for row in rows if row["phase"] == last])
+    # Requests are counted when they end: what those under way had allocated when the phase began is too much.
+    before_bytes = 0
+    if phase == "load":
+        before_bytes = sum(row["alloc_bytes"] for row in measured) - int(run.summary["alloc_bytes"])
+    heap = heap_samples(measured, [row for row in rows if row["phase"] == last], before_bytes=before_bytes)
     # Every object is counted, so the period is one byte.
     return encode(heap, _HEAP_TYPES, f"{kind}_space", ("space", "bytes"), 1, duration_ns, comments)
 
@@ -111,7 +115,7 @@ def site_stack(row: dict[str, Any]) -> Stack:
         if row["step"] is None:
             return base if kind == "request" else (*base, f"main.{row['request_class']}.{kind}")
         about = f"({name})" if name else ""
-        step = "leak" if kind == "growslice" else kind
+        step = kind if kind != "growslice" else "fifo" if name else "leak"
         stack = (*base, f"main.{row['request_class']}.{row['step']}-{step}{about}")
         return (*stack, "runtime.growslice") if kind == "growslice" else stack
     match kind:
@@ -125,20 +129,31 @@ def site_stack(row: dict[str, Any]) -> Stack:
 
 
 def heap_samples(
-    allocated: Iterable[dict[str, Any]], at_end: Iterable[dict[str, Any]]
+    allocated: Sequence[dict[str, Any]], at_end: Iterable[dict[str, Any]], *, before_bytes: int = 0
 ) -> dict[Stack, Sequence[int]]:
     """alloc_objects, alloc_space, inuse_objects, inuse_space by stack; as in Go, mallocgc is not on it.
 
     Args:
         allocated: rows of table `sites` whose allocations count.
         at_end: rows of the last phase, which say what is in use.
+        before_bytes: of what requests are said to have allocated, so much was before; taken from all of their sites in
+            proportion, objects likewise.
     """
     samples: dict[Stack, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-    for row in allocated:
-        if row["alloc_bytes"] or row["alloc_objects"]:
-            sample = samples[site_stack(row)]
-            sample[0] += row["alloc_objects"]
-            sample[1] += row["alloc_bytes"]
+    of_requests = max(1, sum(row["alloc_bytes"] for row in allocated if row["request_class"] is not None))
+    for column, name in enumerate(("alloc_objects", "alloc_bytes")):
+        weights: dict[Stack, int] = defaultdict(int)
+        for row in allocated:
+            if row["request_class"] is not None:
+                weights[site_stack(row)] += row[name]
+            elif row["alloc_bytes"] or row["alloc_objects"]:
+                samples[site_stack(row)][column] += row[name]
+        total = sum(weights.values())
+        shares: dict[Stack, int] = defaultdict(int)
+        if total:
+            _split(total - total * before_bytes // of_requests, weights, (), shares)
+        for stack, share in shares.items():
+            samples[stack][column] += share
     for row in at_end:
         if row["inuse_bytes"] or row["inuse_objects"]:
             sample = samples[site_stack(row)]

@@ -76,8 +76,8 @@ _LESSONS = (
         "keeps one busy.",
         why="The next node of a list is known only once this one is scanned, so there is never more than one piece "
         "of work to share. A tree fans out, and idle Ps help to mark it.",
-        claims=(at_most(0.7, "mark_ns_mean"),),
-        shows=("scan_work_bytes_mean", "mark_cpu_ns_per_gc", "num_gc", "latency_ns_p99"),
+        claims=(at_most(0.7, "mark_ns_mean"), at_least(1.5, "mark_parallelism")),
+        shows=("inuse_objects", "scan_work_bytes_mean", "mark_cpu_ns_per_gc", "num_gc", "latency_ns_p99"),
     ),
     Lesson(
         name="arrays",
@@ -86,7 +86,11 @@ _LESSONS = (
         "indices in place of pointers after.",
         why="Marking costs by object and by pointer word. One object without pointers is marked by setting one bit: "
         "its spans are noscan and nobody looks into them.",
-        claims=(at_most(0.2, "scan_work_bytes_mean"), at_most(0.5, "mark_cpu_ns_per_gc")),
+        claims=(
+            at_most(0.001, "inuse_objects"),
+            at_most(0.2, "scan_work_bytes_mean"),
+            at_most(0.5, "mark_cpu_ns_per_gc"),
+        ),
         shows=("heap_marked_bytes_mean", "num_gc", "gc_cpu_frac"),
     ),
     Lesson(

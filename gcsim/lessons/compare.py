@@ -27,6 +27,8 @@ _OWN = (
     Metric(name="bytes_per_request", section="heap", type="float64", unit="bytes", description="heap allocated per request"),
     Metric(name="mark_ns_mean", section="collections", type="float64", unit="ns", description="mean duration of marking"),
     Metric(name="mark_cpu_ns_per_gc", section="CPU", type="float64", unit="ns of CPU, summed over Ps", description="marking and assists per cycle"),
+    Metric(name="mark_parallelism", section="collections", type="float64", unit="Ps", description="Ps that mark at once, on average: CPU time of marking over its duration"),
+    Metric(name="inuse_objects", section="heap", type="int64", unit="objects", description="objects that something holds at the end"),
     Metric(name="scan_work_bytes_mean", section="collections", type="float64", unit="bytes", description="mean scan work on the heap per cycle"),
     Metric(name="marked_growth", section="heap", type="float64", unit="times", description="heap marked by the last cycle over that of the first"),
     Metric(name="minor_pauses_per_s", section="pauses", type="float64", unit="1/s", description="minor collections per second"),
@@ -109,6 +111,7 @@ def numbers_of(result: Result) -> dict[str, float | None]:
         own["promoted_frac"] = result.summary["promoted_bytes"] / result.summary["alloc_bytes"]
     if result.summary["duration_s"]:
         own["minor_pauses_per_s"] = result.summary["num_minor_gc"] / result.summary["duration_s"]
+    own["inuse_objects"] = sum(row["inuse_objects"] for row in _load_rows(result, "sites"))
     samples = _load_rows(result, "heap")
     if samples:
         own["stacks_bytes_mean"] = sum(row["stacks_in_use_bytes"] for row in samples) / len(samples)
@@ -116,7 +119,9 @@ def numbers_of(result: Result) -> dict[str, float | None]:
         kinds = ("assist_cpu_ns", "dedicated_cpu_ns", "fractional_cpu_ns", "idle_cpu_ns")
         numbers = {row["cycle"] for row in cycles}
         pauses = sum(p["cycle"] in numbers for p in result.tables["pauses"].to_arrow().to_pylist())
+        marked_ns = max(1, sum(row["mark_ns"] for row in cycles))
         own |= {
+            "mark_parallelism": sum(row[kind] for row in cycles for kind in kinds) / marked_ns,
             "mark_ns_mean": sum(row["mark_ns"] for row in cycles) / n,
             "mark_cpu_ns_per_gc": sum(row[kind] for row in cycles for kind in kinds) / n,
             "frames_scanned_bytes_mean": sum(row["stack_scan_work_bytes"] for row in cycles) / n,

@@ -9,7 +9,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "heap allocation": ("size-classes", "tiny"),
     "escape analysis": ("escape",),
     "value and reference semantics": ("values",),
-    "slices": ("append-hint", "subslice"),
+    "slices": ("append-hint", "subslice", "queue"),
     "maps": ("map-hint", "map-delete", "map-pointers"),
     "tri-colour marking": ("tricolor", "write-barrier"),
     "concurrent mark and sweep": ("pauses", "gogc"),

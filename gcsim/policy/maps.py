@@ -6,7 +6,7 @@ is deleted here; a delete gives no memory back in either design, and a bucket ma
 same size (with 6.5 keys per bucket about 0.2 overflow buckets are in use per bucket; the threshold is 1).
 
 Left out: a bucket map evacuates its old array little by little with the inserts that follow a growth. Here the old
-array is left behind at once, so `kept` errs low for the next 2^(B-1) inserts.
+array is left behind at once, so `kept` errs low for the next 2^(B-1) inserts, and `moved` high.
 """
 
 from __future__ import annotations
@@ -117,10 +117,12 @@ class MapGrowth:
     Attributes:
         kept: objects in use at the end, and how many of each.
         left_behind: objects given up when the map grew.
+        moved: keys hashed and put again for it, each as often as it was.
     """
 
     kept: Counter[MapObject] = field(default_factory=Counter)
     left_behind: Counter[MapObject] = field(default_factory=Counter)
+    moved: int = 0
 
     def total(self, rules: ReleaseRules) -> Allocated:
         """Bytes and mallocs of everything, as TotalAlloc and Mallocs count them."""
@@ -204,6 +206,7 @@ def _grow_swiss(
             first[groups(SLOTS)] += 1
         if len(hashes) <= SLOTS:
             return
+        growth.moved += SLOTS
         depth, capacity = 0, 2 * SLOTS
     else:
         target = hint * SLOTS // MAX_AVG_GROUP_LOAD
@@ -220,6 +223,7 @@ def _grow_swiss(
             there = int(np.count_nonzero(full))
             full = full & (keys > table_room(capacity))
             outgrown = int(np.count_nonzero(full))
+            growth.moved += outgrown * table_room(capacity)
             for item in (table, groups(capacity)):
                 growth.left_behind[item] += outgrown
                 growth.kept[item] += there - outgrown
@@ -293,6 +297,7 @@ def _grow_buckets(
         has_extra = has_extra or prepared > 0 or (overflow > 0 and not has_pointers)
         if is_last:
             break
+        growth.moved += len(held)
         b += 1
     if has_extra:
         growth.kept[MapObject(EXTRA_BYTES, True)] += 1

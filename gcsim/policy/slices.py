@@ -49,6 +49,18 @@ def grown_capacity(
     return roundup(wanted_bytes, noscan=not has_pointers, rules=rules) // elem_bytes
 
 
+def queue_growth(*, depth: int, elem_bytes: int, has_pointers: bool, rules: ReleaseRules) -> tuple[int, int]:
+    """A queue of `depth` (>= 1) elements in a slice, `s = append(s[1:], x)`: capacity of the array that append makes when
+    the last one is full, and how many appends that array lasts for.
+
+    Source: runtime/slice.go growslice (go1.19 .. go1.27).  Simplified: no.
+    """
+    capacity = grown_capacity(
+        new_len=depth, old_cap=depth - 1, elem_bytes=elem_bytes, has_pointers=has_pointers, rules=rules
+    )
+    return capacity, capacity - depth + 1
+
+
 @dataclass(frozen=True, slots=True)
 class Growth:
     """What it took to fill a slice.

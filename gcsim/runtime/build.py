@@ -36,7 +36,7 @@ class Builder(Goroutine):
         self, world: World, parts: list[tuple[RetainedState, int]], then: Callable[[], object]
     ) -> None:
         super().__init__(world, "builder")
-        world.alive[self] = None
+        world.stacks.add(self)
         self._then = then
         rows = [row for retained, n in parts for row in self._plan(retained, n)]
         units = [(row.table or row.retained.entry.times(row.entries)) for row in rows]
@@ -123,7 +123,7 @@ class Builder(Goroutine):
         if self._next_stretch():
             return True
         world = self.world
-        del world.alive[self]
+        world.stacks.remove(self)
         world.max_alloc_per_ns = max(0.0, world.max_alloc_per_ns - self._fastest)
         self._then()
         return False

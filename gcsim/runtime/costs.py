@@ -160,7 +160,7 @@ class CostModel:
         return p["pointer_write_ns"] + p["pointer_write_growth_ns"] * math.log(max(1.0, outgrown))
 
     def copy_ns(self, size: int, ns_per_byte: float | None = None) -> float:
-        """CPU time of copying a struct into a callee's frame; hidden behind the call while it is a cache line or less.
+        """CPU time of copying a struct into a callee's frame; the first cache line is hidden behind the call.
 
         Errs low for structs beyond the core's own cache: 1 MiB was measured 1.6 and 8 MiB 2.5 times as dear per byte.
 
@@ -168,7 +168,7 @@ class CostModel:
             ns_per_byte: instead of the profile's.
         """
         each = self.profile["copy_ns_per_byte"] if ns_per_byte is None else ns_per_byte
-        return each * size if size > _COPIED_INLINE_BYTES else 0.0
+        return each * max(0, size - _COPIED_INLINE_BYTES)
 
     def object(self, size: int, pointer_words: int, shape: str = "tree") -> Footprint:
         """One object of `size` requested bytes whose pointers lie in the first `pointer_words` words."""

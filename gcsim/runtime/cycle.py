@@ -19,14 +19,18 @@ from gcsim.policy.workers import TriggerKind
 from gcsim.runtime.clock import Alarm
 from gcsim.runtime.goroutine import Goroutine
 from gcsim.runtime.heap import MarkSnapshot
-from gcsim.runtime.mark import GLOBALS, HEAP, STACKS, Stage, Walk
+from gcsim.runtime.mark import GLOBALS, HEAP, STACKS, Stage
 from gcsim.runtime.randomness import stream
 from gcsim.runtime.records import CycleRecord, GCIntervals, PauseKind, PauseRecord, TriggerReason
+from gcsim.runtime.spans import full_spans, garbage_shares
+from gcsim.runtime.walk import Walk
 
 if TYPE_CHECKING:
     from gcsim.runtime.world import P, World
 
 NO_LIMIT = (1 << 63) - 1
+# derived: golang/go#58106: an effective GOGC below about 10 is the early sign of a death spiral
+TIGHT_GOGC_PERCENT = 10
 _NEAR_BYTES = 128 << 10
 SWEEP_STOPPED = 2  # of GODEBUG=gcstoptheworld: sweeping is over before the world runs again
 ROOT_BLOCK_BYTES = 256 << 10  # derived: runtime/mgcmark.go rootBlockBytes (go1.19 .. go1.27)
@@ -60,6 +64,8 @@ class Collector:
         self._wanted: TriggerKind | None = None
         self._starter: P | None = None
         self.ender: P | None = None
+        self._is_limited = False
+        self._is_tight = False
         self._wake = world.env.event()
         self._marked = world.env.event()
         self._watch = Alarm(world.env, self._look)
@@ -121,6 +127,22 @@ class Collector:
                 self.request(next((p for p in self._w.ps if p.state == "mutator"), None), TriggerKind.HEAP)
             else:
                 self.watch()
+
+    def _report_strain(self, marked_bytes: int, *, limited: bool) -> None:
+        """A cycle has ended: tell when a memory limit leaves next to no room above what is live, and when that is over."""
+        pacer = self._w.pacer
+        probe = self._w.probe
+        if limited != self._is_limited:
+            self._is_limited = limited
+            probe.event("limiter", "on: assists are off" if limited else "off", None)
+        goal = pacer.heap_goal()
+        room_percent = 100.0 * (goal - marked_bytes) / max(1, marked_bytes)
+        # Below GOGC's own goal, which is the user's to choose.
+        tight = goal < pacer.gc_percent_heap_goal_bytes and room_percent < TIGHT_GOGC_PERCENT
+        if tight != self._is_tight:
+            self._is_tight = tight
+            detail = "cycle follows cycle" if tight else "room again"
+            probe.event("memory_limit", f"effective GOGC in percent: {detail}", max(0.0, room_percent))
 
     # ---- the course ----------------------------------------------------------------------------------------
 
@@ -250,7 +272,7 @@ class Collector:
         self.trigger_bytes = pacer.trigger()[0]
         garbage_bytes = max(0, in_use - self.snapshot.reachable_bytes)
         spans = self.snapshot.spans + garbage_bytes * w.probe.load.spans_per_byte
-        full = w.probe.load.full_spans(w.heap.allocated_bytes - self.mark_start_bytes)
+        full = full_spans(w.probe.load.plans, w.heap, w.heap.allocated_bytes - self.mark_start_bytes)
         w.sweep.begin(in_use, spans, self.trigger_bytes, full, concurrent=not sweeps_stopped)
         if sweeps_stopped:
             yield env.timeout(w.sweep.finish())
@@ -260,6 +282,7 @@ class Collector:
         self.last_gc_ns = env.now
         w.limiter.finish_gc_transition(env.now)
         limited = w.limiter.limiting
+        self._report_strain(marked, limited=limited)
         if mode:
             w.sched.release_users()
         self.start_world(ender)
@@ -341,13 +364,12 @@ class Collector:
         if any(plan.makes_temporaries for plan in w.probe.load.plans):
             for g in w.alive:
                 g.bury()
-        snapshot = self.snapshot = w.heap.mark_snapshot(w.env.now, w.probe.load.garbage_shares)
+        snapshot = self.snapshot = w.heap.mark_snapshot(w.env.now, garbage_shares(w.probe.load.plans))
         pacer = w.pacer
         globals_bytes = w.spec.globals.scan_bytes
         pacer.globals_scan_bytes = globals_bytes
         count, used_bytes, stack_bytes = w.stacks.scan()
         pacer.max_stack_scan_bytes = stack_bytes
-        w.memory.stacks_bytes = w.stacks.in_use_bytes
         stack_work = float(used_bytes)
         stages = [
             Stage(

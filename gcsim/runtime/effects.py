@@ -1,4 +1,4 @@
-"""What requests do to the heap once they are over, beside their own garbage: sets, leaks, maps, lifetimes."""
+"""What requests do to the heap once they are over, beside their own garbage: sets, queues, leaks, maps, lifetimes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from gcsim.policy.slices import next_capacity
+from gcsim.policy.slices import next_capacity, queue_growth
 from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
 from gcsim.runtime.heap import Heap, RetainedState
 from gcsim.runtime.randomness import mean_of, sample
@@ -67,6 +67,42 @@ class Delete(Effect):
 
     def apply(self, n: int, now_ns: int) -> None:
         self.target.shrink(min(n, self.target.entries), self.heap)
+
+
+class Fifo(Effect):
+    """The first entry of a slice makes way for a new last one."""
+
+    def __init__(self, heap: Heap, target: RetainedState, *, clear: bool) -> None:
+        self.heap, self.target, self.unit = heap, target, target.entry
+        self._clear = clear
+        self.span_classes = target.span_classes
+
+    def apply(self, n: int, now_ns: int) -> None:
+        self.target.shift(n, self.heap, clear=self._clear)
+
+
+class Requeue(Effect):
+    """The array of such a slice is full: what waits is copied to a new one.
+
+    Attributes:
+        lasts: appends that an array lasts for, at the depth that the queue is declared with.
+        ns: time to make one and to copy to it.
+
+    Source: runtime/slice.go growslice (go1.19 .. go1.27).
+    """
+
+    def __init__(self, heap: Heap, target: RetainedState, costs: CostModel) -> None:
+        self.heap, self.target = heap, target
+        depth, slot_bytes = target.declared, target.slot_bytes
+        slots, self.lasts = queue_growth(
+            depth=depth, elem_bytes=slot_bytes, has_pointers=True, rules=costs.rules
+        )
+        self.unit = costs.object(slots * slot_bytes, slots * slot_bytes // WORD_BYTES)
+        self.ns = self.unit.alloc_ns + costs.profile["copy_ns_per_byte"] * depth * slot_bytes
+        target.shifted = self.lasts - 1
+
+    def apply(self, n: int, now_ns: int) -> None:
+        self.target.requeue(n, self.unit, self.lasts, self.heap)
 
 
 class Leak(Effect):

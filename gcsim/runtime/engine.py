@@ -162,6 +162,7 @@ def _fill(heap: Heap, world: World) -> None:
             _span_classes(declared, costs),
             _map_of(declared, world) if declared.map is not None else None,
             is_remade=declared.map is not None and declared.map.remade,
+            declared=declared.entries,
         )
     for group in world.spec.globals.objects:
         unit = costs.group(group)

@@ -2,8 +2,9 @@
 
 What `policy` says a slice or a map allocates becomes `allocate` steps: what it outgrew dies at once, what it has in
 the end lives as long as the step says. Objects on the stack cost frame space (the stack must hold all of a request's
-sites, one slot each) and the time to write them once, never heap. Copying on growth costs as much per byte as copying
-a stack does; hashing and comparing keys is the program's own work and belongs in a cpu step.
+sites, one slot each) and the time to write them once, never heap. Elements are copied on growth as structs are; keys
+of a map that grows are hashed and put again. Finding a key's slot when it is inserted is the program's own work and
+belongs in a cpu step.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def expand_with_origins(
                 steps += _append(step, by_name, frame, profile, rules)
             case MapInsertStep():
                 name = f"map.{request.name}.{number}"
-                steps += _map_insert(step, by_name, frame, rules, stream(seed, name))
+                steps += _map_insert(step, by_name, frame, profile, rules, stream(seed, name))
             case KeepStep():
                 if step.by == "copy":
                     steps += _copy(step, made[step.name].count, profile)
@@ -168,7 +169,7 @@ def _append(
     )
     frame.bytes += growth.on_stack_bytes
     if growth.copied_bytes:
-        yield CpuStep(ns=round(step.count * growth.copied_bytes * profile["stack_copy_ns_per_byte"]))
+        yield CpuStep(ns=round(step.count * growth.copied_bytes * profile["copy_ns_per_byte"]))
     for size, lifetime in (
         *((size, "temporary") for size in growth.left_behind_bytes),
         (growth.final_bytes, step.lifetime),
@@ -184,6 +185,7 @@ def _map_insert(
     step: MapInsertStep,
     sites: Mapping[str, AllocationSite],
     frame: _Frame,
+    profile: MachineProfile,
     rules: ReleaseRules,
     rng: np.random.Generator,
 ) -> Iterator[Step]:
@@ -201,11 +203,17 @@ def _map_insert(
     draws = max(1, min(_DRAWS, _KEYS_DRAWN // max(1, step.keys)))
     kept: Counter[MapObject] = Counter()
     left_behind: Counter[MapObject] = Counter()
+    moved = 0
     for _ in range(draws):
         hashes = rng.integers(2**64, size=step.keys, dtype=np.uint64)
         growth = insert_keys(map_type, hashes, hint=step.hint, header_on_stack=on_stack, rules=rules)
         kept += growth.kept
         left_behind += growth.left_behind
+        moved += growth.moved
+    if moved:
+        slot_bytes = map_type.slot_key_bytes + map_type.slot_value_bytes
+        each = profile["map_move_ns"] + profile["copy_ns_per_byte"] * slot_bytes
+        yield CpuStep(ns=round(step.count * moved / draws * each))
     for objects, lifetime in ((left_behind, "temporary"), (kept, step.lifetime)):
         for item, count in objects.items():
             words = item.request_bytes // PTR_BYTES if item.has_pointers else 0

@@ -402,14 +402,12 @@ class Generations:
         """CPU time to find, copy and scan a unit's objects, which lie in allocation order.
 
         derived from measured constants of the profile: marking and scanning as in order, a slot as mallocgc finds one,
-        bytes as stacks are copied.  A large object keeps its pages.
+        bytes as structs are copied.  A large object keeps its pages.
         """
         p = self._w.profile
         if unit.bytes > LARGE_BYTES * unit.objects:
             return unit.mark_ns
-        return (
-            unit.mark_ns + unit.objects * p["alloc_small_scan_ns"] + unit.bytes * p["stack_copy_ns_per_byte"]
-        )
+        return unit.mark_ns + unit.objects * p["alloc_small_scan_ns"] + unit.bytes * p["copy_ns_per_byte"]
 
     def _stacks_ns(self) -> float:
         """CPU time to scan every stack."""

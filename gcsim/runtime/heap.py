@@ -52,6 +52,7 @@ class RetainedState:
         map_of: Callable[[int], Footprint] | None = None,
         *,
         is_remade: bool = False,
+        declared: int = 0,
     ) -> None:
         """Args: entry_of: footprint of an entry: whether its trees are halved, what its spans hold beside it."""
         self.name = name
@@ -66,11 +67,14 @@ class RetainedState:
         self.slot_bytes = slot_bytes
         self._map_of = map_of  # the objects of a map that holds so many entries, where the table is one
         self.is_remade = is_remade
+        self.declared = declared  # entries that it begins with
         self.room = 0  # entries that the map has room for; deleting gives none of it back
         self.width = width  # independent pieces of marking work per entry; lists have one
         self.entries = 0
         self.building = 0  # entries that a builder is at
         self.halved = 0  # entries whose subtree was dropped
+        self.stale = 0  # of the entries: taken off a queue, and in its array still
+        self.shifted = 0  # slots of a queue's array before its first entry
         self.scattered = 0.0  # entries replaced since they were built in order
         self.replaced = 0  # entries since the last cycle began
         self.written = 0  # pointer stores into its entries
@@ -116,7 +120,8 @@ class RetainedState:
         """Make the map larger if entries were added that it has no room for.
 
         Source: internal/runtime/maps/table.go, runtime/map.go (go1.19 .. go1.27).  Simplified: a large Swiss map grows
-        table by table; here by an eighth at a time, and what that replaces is all of it.
+        table by table; here by an eighth at a time, and what that replaces is all of it. The time to move keys is not
+        charged: who grows a set is one request among many.
         """
         if self._map_of is None or self.entries <= self.room:
             return
@@ -145,6 +150,28 @@ class RetainedState:
             self.on_death(-math.expm1(-n / self.entries))
         # Each replacement hits an entry that is still in order with probability (in order) / entries.
         self.scattered = self.entries - (self.entries - self.scattered) * math.exp(-n / self.entries)
+
+    def shift(self, n: int, heap: Heap, *, clear: bool) -> None:
+        """`n` times the first entry is taken off a queue and a new one appended; `clear`: with s[0] = nil before."""
+        self.add(n)
+        self.shifted += n
+        if clear:
+            self.shrink(n, heap)
+        else:
+            self.stale += n
+
+    def requeue(self, n: int, array: Footprint, lasts: int, heap: Heap) -> None:
+        """`n` times the queue's array was full, each after `lasts` appends, and append made a new one.
+
+        What had been taken off lives as long as the array that it was in.
+        """
+        old, self.table = self.table, array
+        heap.dead_bytes += old.bytes + (n - 1) * array.bytes
+        heap.dead_objects += old.objects + (n - 1) * array.objects
+        self.shifted = max(0, self.shifted - n * lasts)
+        dead = self.stale - min(self.stale, self.shifted)
+        self.stale -= dead
+        self.shrink(dead, heap)
 
     def drop_subtrees(self, writes: int, heap: Heap) -> None:
         """`writes` writes to the roots of random entries; the first on each drops half of it."""

@@ -60,6 +60,9 @@ def _bytes(world: World) -> Iterator[str]:
     in_flight = sum(g.in_flight_bytes for g in world.alive)
     if heap.in_flight_bytes != in_flight:
         yield f"bytes in flight {heap.in_flight_bytes} != {in_flight} by goroutine"
+    stacks = world.stacks.by_goroutine_bytes()
+    if world.stacks.in_use_bytes != stacks:
+        yield f"stacks in use {world.stacks.in_use_bytes} B != {stacks} B by goroutine"
     cohorts = (heap.dead_bytes, heap.dead_objects, heap.unswept_bytes, heap.in_flight_bytes, heap.freed_bytes)
     if min(cohorts) < 0:
         yield f"a cohort is negative: {cohorts}"

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gcsim.policy.constants import PAGE_BYTES
-from gcsim.policy.size_classes import SIZE_CLASS_BYTES, SIZE_CLASS_PAGES
 from gcsim.runtime.build import Builder
 from gcsim.runtime.clock import Alarm
-from gcsim.runtime.costs import Footprint, SpanClass
+from gcsim.runtime.costs import Footprint
 from gcsim.runtime.expand import expand_with_origins
 from gcsim.runtime.goroutine import Goroutine, Worker
 from gcsim.runtime.heap import RetainedState
@@ -25,7 +24,6 @@ from gcsim.runtime.program import Block, IntArray, Plan, SegmentPlan, Unlock
 from gcsim.runtime.randomness import FloatArray, stream
 from gcsim.runtime.sites import Site
 from gcsim.runtime.stacks import stack_size
-from gcsim.runtime.sweep import FullSpans
 from gcsim.spec.models import BlockStep, DropStep, GCStep, LockStep, Phase, SyscallStep
 
 if TYPE_CHECKING:
@@ -164,7 +162,6 @@ class RequestGoroutine(Goroutine):
         """Begin a life with a request that arrived then."""
         world = self.world
         source = self._source
-        world.alive[self] = None
         self.rates = source.plan.rates
         self.credit = self.debited = 0
         self.assist_began_ns = -1
@@ -172,6 +169,7 @@ class RequestGoroutine(Goroutine):
         # The first request of a goroutine pays for its stack.
         growth_ns = 0.0
         self.stack_bytes = world.stacks.starting_bytes
+        world.stacks.add(self)
         if self.stack_bytes < source.stack_bytes:
             growth_ns = world.stacks.grow(self, source.frames_bytes)
         self._next_request(arrival_ns, growth_ns)
@@ -240,7 +238,9 @@ class RequestGoroutine(Goroutine):
         self.has_entered = True
         segment = self._part.plan
         if segment.frames_bytes:
-            ns = self.world.stacks.grow(self, self._source.frames_bytes + segment.frames_bytes)
+            ns = self.world.stacks.grow(
+                self, self._source.frames_bytes + segment.frames_bytes, segment.frames
+            )
             if ns:
                 self.begin((0.0, self.end + ns), self.cum_alloc)
         for pool in segment.pool_gets:
@@ -326,7 +326,7 @@ class RequestGoroutine(Goroutine):
             probe.arrived += 1
             self._next_request(now, 0.0)
             return True
-        del world.alive[self]
+        world.stacks.remove(self)
         source.free.append(self)
         probe.load.finished(source.name)
         return False
@@ -343,7 +343,7 @@ class Dispatcher(Goroutine):
         self._source = arrivals.source
         self._start_ns = world.profile["goroutine_start_ns"]
         self._one_ns = (0.0, self._start_ns)
-        world.alive[self] = None
+        world.stacks.add(self)
         self._due: list[int] = []
         self.is_parked = False
         arrivals.changed = self.wake
@@ -498,41 +498,6 @@ class Load:
         self.end = world.env.event()
 
     @property
-    def garbage_shares(self) -> dict[SpanClass, float]:
-        """Share of the garbage by the spans it is allocated in; the rest are large objects."""
-        total = sum(plan.large_garbage_bytes + sum(plan.garbage_classes.values()) for plan in self.plans)
-        shares: dict[SpanClass, float] = {}
-        for plan in self.plans:
-            for span_class, n in plan.garbage_classes.items():
-                shares[span_class] = shares.get(span_class, 0.0) + n / total
-        return shares
-
-    def full_spans(self, marked_bytes: int) -> list[FullSpans]:
-        """Spans that hold live objects only, of the classes that requests allocate in.
-
-        Those filled while marking, those of sets built in order, and those of leaks.
-
-        Args:
-            marked_bytes: allocated while marking.
-        """
-        total = sum(plan.large_garbage_bytes + sum(plan.flow.values()) for plan in self.plans)
-        flow: dict[SpanClass, float] = {}
-        for plan in self.plans:
-            for span_class, n in plan.flow.items():
-                flow[span_class] = flow.get(span_class, 0.0) + n / total
-        found = []
-        for span_class, share in flow.items():
-            size_class, _, span_objects = span_class
-            objects = share * marked_bytes / SIZE_CLASS_BYTES[size_class]
-            for retained in self._w.heap.retained.values():
-                in_order = max(0.0, retained.entries - retained.halved - retained.scattered)
-                objects += in_order * retained.span_classes.get(span_class, 0)
-            objects += sum(plan.leaked_objects(span_class) for plan in self.plans)
-            per_byte = share / (span_objects * SIZE_CLASS_BYTES[size_class])
-            found.append(FullSpans(objects / span_objects, SIZE_CLASS_PAGES[size_class], per_byte))
-        return found
-
-    @property
     def spans_per_byte(self) -> float:
         """Spans per byte of what requests allocate, on average over the classes."""
         if not self.plans:
@@ -586,7 +551,6 @@ class Load:
     def _declare_idle(self) -> None:
         w = self._w
         idle = w.spec.idle_goroutines
-        w.memory.stacks_bytes = w.stacks.in_use_bytes
         # Each goroutine is a heap object too, and each that waits on a channel has a sudog.
         for size, words in ((GOROUTINE_BYTES, GOROUTINE_BYTES // 8), (SUDOG_BYTES, SUDOG_BYTES // 8)):
             if idle.count:
@@ -617,7 +581,7 @@ class Load:
                         w.sched.inject(RequestGoroutine(w, source, loops=True).start(w.env.now))
                     else:
                         worker = Worker(w, plan, number)
-                        w.alive[worker] = None
+                        w.stacks.add(worker)
                         self.workers.append(worker)
                         w.sched.inject(worker)
             else:
@@ -702,7 +666,7 @@ class Load:
 
     def _resize(self, retained: RetainedState, entries: int) -> None:
         w = self._w
-        coming = retained.entries + retained.building
+        coming = retained.entries - retained.stale + retained.building
         if entries < coming:
             retained.shrink(min(coming - entries, retained.entries), w.heap)
             if retained.is_remade:

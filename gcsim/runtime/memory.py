@@ -48,7 +48,6 @@ class Memory:
         self.heap_in_use_bytes = 0
         self.heap_mapped_bytes = 0
         self.heap_released_bytes = 0
-        self.stacks_bytes = 0
         self.peak_bytes = 0
         self.interval_peak_bytes = 0
         self.scavenged_bytes = 0
@@ -72,18 +71,17 @@ class Memory:
     @property
     def total_bytes(self) -> int:
         """Everything held from the operating system: sys - released."""
-        return self.runtime_bytes + self.stacks_bytes + self.heap_mapped_bytes - self.heap_released_bytes
+        return (
+            self.runtime_bytes
+            + self._w.stacks.in_use_bytes
+            + self.heap_mapped_bytes
+            - self.heap_released_bytes
+        )
 
     @property
     def heap_free_bytes(self) -> int:
         """Heap memory in no span and not given back."""
         return self.heap_mapped_bytes - self.heap_released_bytes - self.heap_in_use_bytes
-
-    @property
-    def _fault_at_bytes(self) -> int:
-        """Heap live from which on allocation touches memory that is not resident."""
-        w = self._w
-        return self._resident_bytes - int(w.heap.unswept_bytes * (1.0 - w.sweep.swept_frac))
 
     def watch(self) -> None:
         """Heap live has fallen or memory was given back: look again when new memory can be touched at the earliest."""
@@ -92,7 +90,8 @@ class Memory:
         if w.generations is not None:
             self.is_faulting = False  # new objects lie in the nursery, which stays resident
             return
-        gap = self._fault_at_bytes - w.pacer.heap_live_bytes
+        # What is not swept yet is no obstacle: who needs room sweeps it first (see `Sweep.begin`).
+        gap = self._resident_bytes - w.pacer.heap_live_bytes
         if gap < PHYS_PAGE_BYTES:
             if not self.is_faulting:
                 self.is_faulting = True

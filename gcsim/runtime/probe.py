@@ -302,7 +302,7 @@ class Probe:
                 heap_goal_bytes=w.pacer.heap_goal(),
                 heap_mapped_bytes=memory.heap_mapped_bytes,
                 heap_released_bytes=memory.heap_released_bytes,
-                stacks_in_use_bytes=memory.stacks_bytes,
+                stacks_in_use_bytes=w.stacks.in_use_bytes,
                 memory_bytes=memory.total_bytes,
                 memory_peak_bytes=memory.interval_peak_bytes,
                 nursery_bytes=None if w.generations is None else w.generations.nursery_bytes,

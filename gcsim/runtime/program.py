@@ -18,7 +18,18 @@ import numpy.typing as npt
 from gcsim.policy.constants import PAGE_BYTES
 from gcsim.policy.size_classes import SIZE_CLASS_BYTES
 from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
-from gcsim.runtime.effects import Delete, Effect, GrowMap, Leak, Outlive, PointerWrites, Publish, Replace
+from gcsim.runtime.effects import (
+    Delete,
+    Effect,
+    Fifo,
+    GrowMap,
+    Leak,
+    Outlive,
+    PointerWrites,
+    Publish,
+    Replace,
+    Requeue,
+)
 from gcsim.runtime.goroutine import Rates
 from gcsim.runtime.heap import Heap, PoolState
 from gcsim.runtime.randomness import FloatArray, mean_of, normals, sample, stream
@@ -32,6 +43,7 @@ from gcsim.spec.models import (
     DeleteStep,
     Distribution,
     DropStep,
+    FifoStep,
     GCStep,
     KeepStep,
     LeakStep,
@@ -79,6 +91,7 @@ class SegmentPlan:
         default_factory=list
     )  # of garbage and scaled garbage: what dies before the request, and when (see `Deaths.add`)
     frames_bytes: int = 0  # of the calls in it, beyond those that the request has throughout
+    frames: int = 0  # how many these are
     steady: list[tuple[Site, Footprint, bool, float]] = field(
         default_factory=list
     )  # site, what each request allocates there, whether scaled, ns of its own code
@@ -88,6 +101,9 @@ class SegmentPlan:
     pool_gets: list[PoolState] = field(default_factory=list)
     pool_puts: list[PoolState] = field(default_factory=list)
     barriers: float = 0.0  # pointer stores per request
+    copied_pointers: float = (
+        0.0  # that append takes to a new array: while marking each goes through the barrier
+    )
     small: dict[SpanClass, float] = field(default_factory=dict)  # small garbage objects per request
     ends_with: BlockStep | SyscallStep | LockStep | Unlock | GCStep | DropStep | None = None
 
@@ -130,7 +146,7 @@ def _target_of(step: Step) -> str:
     match step:
         case AllocateStep() | AppendStep() | MapInsertStep():
             return step.site or ""
-        case ReplaceStep() | PublishStep() | DeleteStep():
+        case ReplaceStep() | PublishStep() | DeleteStep() | FifoStep():
             return step.set
         case KeepStep() | DropStep():
             return step.name
@@ -243,6 +259,7 @@ class Plan:
         self.spans_per_byte = mixed.spans / mixed.bytes if mixed.bytes else 1 / PAGE_BYTES
         p = self.costs.profile
         self._mark_extra_ns = (p["alloc_black_ns"] + p["write_barrier_new_ns"]) * mixed.objects / requests
+        self._mark_extra_ns += p["write_barrier_new_ns"] * sum(s.copied_pointers for s in self.segments)
         self._mark_extra_ns += p["write_barrier_ns"] * sum(s.barriers for s in self.segments)
         if self.costs.barrier_always_on:
             self._barrier_ns = self._mark_extra_ns - p["alloc_black_ns"] * mixed.objects / requests
@@ -402,13 +419,28 @@ class Plan:
                     delete = Delete(self.heap, self.heap.retained[step.set])
                     self._add_effect(s, step.count, delete, p["random_entry_ns"], site)
                     s.barriers += step.count
+                case FifoStep():
+                    target = self.heap.retained[step.set]
+                    fifo = Fifo(self.heap, target, clear=step.clear)
+                    self._add_effect(s, step.count, fifo, target.entry.alloc_ns, site)
+                    requeue = Requeue(self.heap, target, self.costs)
+                    arrays = step.count / requeue.lasts
+                    # The first comes at once: the set's table has no room to spare.
+                    self._accumulated[(len(segments) - 1 << 16) + len(s.effects)] = 1.0 - arrays + 1e-9
+                    self._add_effect(s, arrays, requeue, requeue.ns, self._site(index, "growslice", step.set))
+                    s.copied_pointers += arrays * target.declared
+                    s.barriers += step.count
                 case CallStep():
                     by_value = step.by == "value"
-                    each = step.count * (p["call_ns"] + (self.costs.copy_ns(step.size) if by_value else 0.0))
+                    # Go has no variable that is not set: each call writes its frame once.
+                    each = p["call_ns"] + p["touch_ns_per_byte"] * step.frame
+                    each = step.count * (each + (self.costs.copy_ns(step.size) if by_value else 0.0))
                     s.cpu_ns += each
                     s.steady.append((site, Footprint(), False, each))
                     frame = _FRAME_BYTES + step.frame + (step.size if by_value else WORD_BYTES)
-                    s.frames_bytes = max(s.frames_bytes, frame * (step.count if step.nested else 1))
+                    frames = step.count if step.nested else 1
+                    if frame * frames > s.frames_bytes:
+                        s.frames_bytes, s.frames = frame * frames, frames
                 case DropStep():
                     s.ends_with = step
                     segments.append(SegmentPlan())

@@ -3,12 +3,14 @@
 Sweeping a cycle's spans has to be over before the next cycle starts.  Who allocates sweeps so many pages per byte
 that it will be (`pace_sweeper`); the background sweeper, a goroutine that yields to everything else, takes the rest
 whenever a P has nothing better to do.  What is left when a cycle is triggered, the triggering goroutine sweeps.
+Nobody takes fresh memory before it has swept as much as it needs, so the heap does not grow beyond what is dead.
 
 Who needs a span of a class looks at those that were filled last: spans filled while marking, built in order or
 leaked are full of live objects, and it sweeps up to a hundred of them in vain, one request's misfortune.
 
-Source: runtime/mgcsweep.go bgsweep, gcPaceSweeper, deductSweepCredit; runtime/mcentral.go cacheSpan (go1.27).  Simplified:
-other sweeping on allocation is a higher cost per allocated byte, not single spans.
+Source: runtime/mgcsweep.go bgsweep, gcPaceSweeper, deductSweepCredit; runtime/mheap.go reclaim, runtime/mcentral.go
+cacheSpan (go1.27).  Simplified: other sweeping on allocation is a higher cost per allocated byte, not single spans;
+reclaim meets live and dead spans in their proportion, where Go passes over those with something marked.
 """
 
 from __future__ import annotations
@@ -110,6 +112,8 @@ class Sweep:
             sweep_done=False,
         )
         self._pages_per_byte = self._pace.sweep_pages_per_byte
+        if w.heap.unswept_bytes:
+            self._pages_per_byte = max(self._pages_per_byte, pages / w.heap.unswept_bytes)
         if w.generations is not None:
             self._pages_per_byte = 0.0  # who fills the nursery takes no spans
         self.ns_per_byte = self._pages_per_byte * self._page_ns

@@ -204,6 +204,7 @@ def _retained(spec: Mapping[str, Any]) -> Iterator[Finding]:
 def _requests(spec: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _duplicates("requests", spec.get("requests"), "request class", default="request")
     sets = _names(spec.get("retained"))
+    queues = {r["name"]: r for _, r in _maps(spec.get("retained")) if isinstance(r.get("name"), str)}
     pool_size_bytes: dict[str, int] = {}
     for index, request in _maps(spec.get("requests")):
         yield from _arrivals(request, ("requests", index))
@@ -213,6 +214,8 @@ def _requests(spec: Mapping[str, Any]) -> Iterator[Finding]:
             name = step.get("set")
             if isinstance(name, str) and name not in sets:
                 yield Finding((*at, "set"), f"{name!r} is no retained set", did_you_mean(name, sets))
+            if step.get("kind") == "fifo" and isinstance(name, str) and name in queues:
+                yield from _queue(queues[name], (*at, "set"))
             pool = step.get("pool")
             if not isinstance(pool, str):
                 continue
@@ -226,6 +229,17 @@ def _requests(spec: Mapping[str, Any]) -> Iterator[Finding]:
             if size is not None and pool_size_bytes.setdefault(pool, size) != size:
                 message = f"pool {pool!r} has buffers of {pool_size_bytes[pool]} B elsewhere"
                 yield Finding((*at, "size"), message, "write the same size, or name another pool")
+
+
+def _queue(retained: Mapping[str, Any], at: SpecPath) -> Iterator[Finding]:
+    """What makes a set unfit to be a queue."""
+    name = retained.get("name")
+    if retained.get("map") is not None:
+        yield Finding(at, f"{name!r} is a map, and no slice", "remove its map, or use replace")
+    elif _bytes(retained.get("table_slot_bytes", 8)) == 0:
+        yield Finding(at, f"{name!r} has no table to queue in", "set its table_slot_bytes to 8")
+    if retained.get("entries") == 0:
+        yield Finding(at, f"{name!r} has no entry to take off", "set its entries to 1 or more")
 
 
 # Steps that refer to a site, and the constructs that they may refer to; allocate takes what no other step does.

@@ -122,6 +122,16 @@ def fault(message: str, remedy: str, *, at: str = "") -> PydanticCustomError:
     )
 
 
+def check_pointers(size_bytes: int | None, pointer_words: int) -> None:
+    """Refuse pointers that do not fit into an object."""
+    if size_bytes is not None and pointer_words * 8 > size_bytes:
+        raise fault(
+            f"{pointer_words} pointer words need {pointer_words * 8} B, but the object has {size_bytes} B",
+            f"write at most {size_bytes // 8}",
+            at="pointer_words",
+        )
+
+
 class Model(BaseModel):
     """Frozen plain data that rejects unknown fields and numbers that are not finite."""
 

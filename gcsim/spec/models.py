@@ -6,7 +6,6 @@ settings that can be off accept ``off``.  Rules that span several models are in 
 
 from __future__ import annotations
 
-import warnings
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
@@ -31,23 +30,16 @@ from gcsim.spec.fields import (
     Shape,
     SizeDistribution,
     TimeDistribution,
+    check_pointers,
     fault,
 )
 from gcsim.spec.fields import Distribution as Distribution
+from gcsim.spec.site import AllocationSite as AllocationSite
 
 SPEC_VERSION: Literal[1] = 1
 
 GO_RELEASES = ("1.19", "1.20", "1.21", "1.22", "1.23", "1.24", "1.25", "1.25-greenteagc", "1.26", "1.27")
 """Release profiles, oldest first."""
-
-
-def _check_pointers(size_bytes: int | None, pointer_words: int) -> None:
-    if size_bytes is not None and pointer_words * 8 > size_bytes:
-        raise fault(
-            f"{pointer_words} pointer words need {pointer_words * 8} B, but the object has {size_bytes} B",
-            f"write at most {size_bytes // 8}",
-            at="pointer_words",
-        )
 
 
 def _exactly_one(model: BaseModel, first: str, second: str) -> None:
@@ -74,7 +66,7 @@ class ObjectGroup(Model):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        _check_pointers(self.size, self.pointer_words)
+        check_pointers(self.size, self.pointer_words)
         return self
 
 
@@ -141,63 +133,6 @@ class IdleGoroutines(Model):
     )
 
 
-# ---- where it allocates ------------------------------------------------------------------------------------
-
-Construct = Literal[
-    "variable", "new", "composite", "make", "make_map", "append", "conversion", "interface_conversion"
-]
-Flow = Literal[
-    "returned",
-    "global",
-    "stored_in_argument",
-    "copied",
-    "closure_local",
-    "closure_returned",
-    "goroutine",
-    "defer",
-    "channel",
-    "map_value",
-    "interface_escaping",
-    "interface_local",
-    "container_local",
-    "argument_not_retained",
-    "argument_to_unknown_function",
-    "method_value_returned",
-    "outlives_loop_iteration",
-]
-
-
-with warnings.catch_warnings():
-    # The compiler's word is wanted here; pydantic's deprecated method of this name, which it hides, is not.
-    warnings.filterwarnings("ignore", 'Field name "construct"')
-
-    class AllocationSite(Model):
-        """A place in the program that allocates: on the stack or in the heap, as the release's compiler decides."""
-
-        name: Name = Field(description="what steps call it")
-        construct: Construct = Field(  # type: ignore[assignment]  # pydantic's own is deprecated
-            description="what allocates: a variable whose address is taken, new, &T{} (composite), make of a slice, "
-            "make of a map, append, string to bytes (conversion), a value put into an interface"
-        )
-        size: Bytes | None = Field(default=None, description="bytes, as far as the compiler knows them")
-        constant_size: Bool = Field(default=True, description="make: the size is a constant")
-        pointer_words: Count = Field(default=0, description="words up to the last pointer; 0 = pointer-free")
-        flows: tuple[Flow, ...] = Field(
-            default=(),
-            max_length=100,
-            description="what happens to its address; none: only used in the function",
-        )
-        escapes: Bool | None = Field(
-            default=None, description="what a compiler said about it (-gcflags=-m), instead of the rules"
-        )
-        where: str = Field(default="", description="file and line, and the compiler's words, for people")
-
-        @model_validator(mode="after")
-        def _fits(self) -> Self:
-            _check_pointers(self.size, self.pointer_words)
-            return self
-
-
 # ---- what a request does -----------------------------------------------------------------------------------
 
 
@@ -252,7 +187,7 @@ class AllocateStep(Model):
         elif self.size_distribution is not None:
             remedy = "write size, or remove site"
             raise fault("a site's objects are of one size", remedy, at="size_distribution")
-        _check_pointers(self.size, self.pointer_words)
+        check_pointers(self.size, self.pointer_words)
         return self
 
 
@@ -274,7 +209,7 @@ class AppendStep(Model):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        _check_pointers(self.element_size, self.pointer_words)
+        check_pointers(self.element_size, self.pointer_words)
         return self
 
 
@@ -317,7 +252,7 @@ class KeepStep(Model):
         if self.by == "copy":
             if self.size is None:
                 raise fault("a copy has a size", "add size")
-            _check_pointers(self.size, self.pointer_words)
+            check_pointers(self.size, self.pointer_words)
         elif self.size is not None or self.pointer_words:
             at = "size" if self.size is not None else "pointer_words"
             raise fault("a reference keeps all of the object, whatever it refers to", f"remove {at}", at=at)
@@ -340,7 +275,10 @@ class CallStep(Model):
     by: Literal["value", "pointer"] = Field(
         default="value", description="value: each call copies it; pointer: each call passes 8 bytes"
     )
-    frame: Bytes = Field(default=0, description="bytes of the function's own variables in its frame")
+    frame: Bytes = Field(
+        default=0,
+        description="bytes of the function's own variables in its frame, which each call writes once",
+    )
     nested: Bool = Field(
         default=False,
         description="each calls the next (recursion): all frames are there at once, and the stack must hold them",
@@ -425,6 +363,22 @@ class PublishStep(Model):
     count: Amount = Field(description="entries per request; fractions accumulate")
 
 
+class FifoStep(Model):
+    """Use a retained set as a queue in a slice: the first entry off, a new one on, `s = append(s[1:], x)`.
+
+    The array is made with room for the set's entries.  When it is full append copies the entries that wait to a new
+    one; until then it keeps the entries that were taken off.
+    """
+
+    kind: Literal["fifo"] = "fifo"
+    set: Name = Field(description="the retained set; its table is the slice's array")
+    count: Amount = Field(default=1.0, description="entries per request; fractions accumulate")
+    clear: Bool = Field(
+        default=False,
+        description="s[0] = nil first: what was taken off is dead at once, only its slot is kept",
+    )
+
+
 class LeakStep(Model):
     """Keep an object for ever in a growing global slice."""
 
@@ -438,7 +392,7 @@ class LeakStep(Model):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        _check_pointers(self.size, self.pointer_words)
+        check_pointers(self.size, self.pointer_words)
         return self
 
 
@@ -479,6 +433,7 @@ Step = Annotated[
     | ReplaceStep
     | PublishStep
     | DeleteStep
+    | FifoStep
     | LeakStep
     | PoolGetStep
     | PoolPutStep

@@ -62,9 +62,11 @@ CONSTANTS: dict[str, str] = {
     "mark_span_ns": "Green Tea visiting a span for a few of its objects: misses on its marks and on them",
     "mark_dense_span_ns": "Green Tea scanning a span as a whole, with what it finds in it",
     "stack_copy_ns": "one doubling of a goroutine's stack, without the bytes copied",
+    "stack_copy_frame_ns": "the same per frame on it: found by its return address, pointers in it adjusted",
     "stack_copy_ns_per_byte": "the same per byte of the old stack",
     "call_ns": "calling a function that is not inlined, and returning from it",
     "copy_ns_per_byte": "copying a struct that is in the cache into a callee's frame, per byte",
+    "map_move_ns": "hashing a key of a map that grows and putting it into the new table, without its bytes",
     "assist_overhead_ns": "entering and leaving a mark assist",
     "mark_mutator_slowdown_frac": "how much slower the allocating part of mutators runs while a cycle marks: cold caches",
     "sweep_page_ns": "sweeping a one-page span, a mean of dead, mixed and live ones",
@@ -111,6 +113,8 @@ _OLDER = (
 _LATER = {
     "call_ns": {"value": 2.4, "origin": _OLDER},
     "copy_ns_per_byte": {"value": 0.018, "origin": _OLDER},
+    "stack_copy_frame_ns": {"value": 25.0, "origin": _OLDER},
+    "map_move_ns": {"value": 20.5, "origin": _OLDER},
 }
 
 

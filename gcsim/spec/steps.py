@@ -25,6 +25,7 @@ SCALAR_FIELD = {
     "leak": "size",
     "pool_put": "pool",
     "drop": "name",
+    "fifo": "set",
     "pointer_writes": "count",
 }
 """Kind -> field that a lone value stands for: ``cpu: 10us``."""

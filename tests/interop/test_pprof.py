@@ -16,8 +16,10 @@ from click.testing import CliRunner
 
 from gcsim.cli.main import cli
 from gcsim.datasets.reader import Result, load
+from gcsim.datasets.run import run_spec
 from gcsim.errors import DatasetError
 from gcsim.interop.pprof import ProfileType, profile
+from gcsim.spec.load import parse_spec
 
 OLD = Path(__file__).parents[1] / "datasets" / "golden" / "run-1.0"
 
@@ -164,6 +166,24 @@ def test_warm_up_is_measured_apart(real_run: Result) -> None:
     assert total(load_phase, SPACE) < total(everything, SPACE)
     assert flat(load_phase, SPACE, r"main\.build\(cache\)") == 0
     assert load_phase["duration_ns"] == round(real_run.summary["duration_s"] * 1e9)
+
+
+def test_large_requests_under_way_are_not_counted_twice(tmp_path: Path) -> None:
+    """Requests of 8 MiB that take longer than the warm-up: what they had allocated in it is not the load's."""
+    spec = parse_spec("""
+version: 1
+name: large
+run: {duration: 150ms, warm_up: 50ms}
+requests:
+  - rate_per_s: 100
+    steps:
+      - cpu: 1ms
+      - allocate: {size: 8MiB}
+      - block: 60ms
+""")
+    run = run_spec(spec, tmp_path / "run")
+    assert total(decode(profile(run, "alloc")), SPACE) == run.summary["alloc_bytes"] > 0
+    assert total(decode(profile(run, "alloc", phase="all")), SPACE) > run.summary["alloc_bytes"]
 
 
 def test_what_is_in_use_is_by_holder_and_garbage_is_not(real_run: Result) -> None:

@@ -28,6 +28,7 @@ from gcsim.runtime.load import Load
 from gcsim.runtime.mark import MarkPhase, Stage
 from gcsim.runtime.probe import Probe
 from gcsim.runtime.scheduler import Scheduler
+from gcsim.runtime.stacks import Stacks
 from gcsim.runtime.sweep import Sweep
 from gcsim.runtime.world import P, World
 from gcsim.spec.load import parse_spec
@@ -252,6 +253,10 @@ def _allocate_meanwhile(sched: Scheduler) -> None:
     sched._w.heap.allocated_bytes += 64
 
 
+def _grow_unseen(stacks: Stacks, g: Goroutine) -> None:
+    g.stack_bytes *= 2
+
+
 def _lose_the_dead(original: Method) -> Method:
     """What died in the old generation is not where it was, and nowhere else."""
 
@@ -337,6 +342,7 @@ FAULTS = {
     ),
     "objects allocated … != freed + live by fate …": Fault(RetainedState, "replace", _then(_lose_objects)),
     "bytes in flight … != … by goroutine": Fault(World, "allocate", _then(_leave_in_flight)),
+    "stacks in use … B != … B by goroutine": Fault(Stacks, "add", _then(_grow_unseen)),
     "a cohort is negative: …": Fault(Heap, "sweep_all", _then(_sweep_what_is_alive)),
     "heap live … < … bytes marked and allocated since": Fault(World, "allocate", _then(_charge_half)),
     "pages to sweep … != swept and left …": Fault(Sweep, "take", _then(_lose_a_page)),

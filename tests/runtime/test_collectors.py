@@ -118,7 +118,7 @@ def test_who_arrives_in_the_pause_is_served_after_it(world: Worlds) -> None:
 
 # ---- generations -------------------------------------------------------------------------------------------------
 
-COPY = {"stack_copy_ns_per_byte": 1.0}  # so that bytes copied are nanoseconds
+COPY = {"copy_ns_per_byte": 1.0}  # so that bytes copied are nanoseconds
 CACHE = {"name": "cache", "entries": 1000, "objects": [{"size": 1016, "pointer_words": 1}]}
 
 

@@ -79,7 +79,7 @@ def test_growth_by_append_leaves_its_old_arrays_behind() -> None:
         (1, 64, 8, "request"),
     ]
     assert objects(expand(step | {"hint": 5})) == [(1, 40, 5, "request")]
-    copying = expand(step, stack_copy_ns_per_byte=1.0)
+    copying = expand(step, copy_ns_per_byte=1.0)
     assert [step.ns for step in copying.steps if isinstance(step, CpuStep)] == [8 + 16 + 32]
 
 
@@ -135,3 +135,16 @@ def test_in_a_run_the_stack_site_allocates_nothing_and_its_stack_has_grown() -> 
     assert on_stack.world.stacks.grown > without.world.stacks.grown
     assert on_stack.world.stacks.in_use_bytes == 16384
     assert without.world.stacks.in_use_bytes == 2048
+
+
+def test_a_growing_map_hashes_and_moves_its_keys() -> None:
+    """20 keys: 8 into a table of 16 slots, and 14 of these into one of 32; until 1.23 8 and 13 into more buckets."""
+    step = {"kind": "map_insert", "keys": 20, "key_size": 8, "value_size": 8}
+
+    def moved_ns(go: str, **more: int) -> list[int | None]:
+        request = expand(step | more, go=go, map_move_ns=10.0, copy_ns_per_byte=0.0)
+        return [made.ns for made in request.steps if isinstance(made, CpuStep)]
+
+    assert moved_ns("1.27") == [10 * (8 + 14)]
+    assert moved_ns("1.22") == [10 * (8 + 13)]
+    assert moved_ns("1.27", hint=20) == moved_ns("1.22", hint=20) == []

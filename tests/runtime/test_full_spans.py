@@ -11,7 +11,11 @@ from tests.runtime.conftest import Worlds
 from tests.runtime.tiny import MS, Tiny
 
 SWEEP_NS = 1000
-COSTS = {"sweep_full_span_ns": float(SWEEP_NS), "sweep_page_ns": float(SWEEP_NS), "mark_noscan_object_ns": 1.0}
+COSTS = {
+    "sweep_full_span_ns": float(SWEEP_NS),
+    "sweep_page_ns": float(SWEEP_NS),
+    "mark_noscan_object_ns": 1.0,
+}
 # 8 objects to a span of one page: 500 full spans.
 BUILT = {"name": "built", "table_slot_bytes": 0, "objects": [{"size": 1024}], "entries": 4000}
 VAIN_NS = SPAN_BUDGET * SWEEP_NS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gcsim.runtime.mark import Walk
+from gcsim.runtime.walk import Walk
 
 # Roots that cost fifty times as much per scan work as the level that holds most of it.
 LEVELS = [(1_000.0, 50_000.0), (10_000.0, 40_000.0), (100_000.0, 100_000.0)]

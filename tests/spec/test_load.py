@@ -550,6 +550,13 @@ SHORT = {
     "replace: {set: cache, count: 0.2}": {"kind": "replace", "set": "cache", "count": 0.2},
     "publish: {set: cache, count: 1}": {"kind": "publish", "set": "cache", "count": 1},
     "delete: {set: cache, count: 1}": {"kind": "delete", "set": "cache", "count": 1},
+    "fifo: cache": {"kind": "fifo", "set": "cache"},
+    "fifo: {set: cache, count: 0.5, clear: true}": {
+        "kind": "fifo",
+        "set": "cache",
+        "count": 0.5,
+        "clear": True,
+    },
     "call: {count: 10, size: 1KiB, by: pointer}": {
         "kind": "call",
         "count": 10,

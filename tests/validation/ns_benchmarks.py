@@ -32,12 +32,17 @@ HERE = Path(__file__).parent
 RECORD = HERE / "go_ns.json"
 KIB = 1 << 10
 CALLS = 1000
+RUNS = 3
 FEW = 20  # of those that take a microsecond each, a request makes fewer, so that there are many requests
 
 SITES: Final = [
     {"name": "local", "construct": "new"},
     {"name": "heap", "construct": "new", "flows": ["global"]},
 ]
+
+
+QUEUES: Final = {"queue-250": 250, "queue-5000": 5000}
+"""Retained sets that are queues, and how many entries wait in each."""
 
 
 def _heap(size: int, pointer_words: int = 0) -> list[dict[str, Any]]:
@@ -51,6 +56,15 @@ def _local(size: int) -> list[dict[str, Any]]:
 
 def _call(size: int = 0, by: str = "value") -> list[dict[str, Any]]:
     return [{"call": {"count": CALLS, "size": size, "by": by}}]
+
+
+def _nested(frame: int) -> list[dict[str, Any]]:
+    """101 calls nested in each other, each with variables of so many bytes."""
+    return [{"call": {"count": 101, "frame": frame, "nested": True}}] * FEW
+
+
+def _queue(depth: int) -> list[dict[str, Any]]:
+    return [{"fifo": {"set": f"queue-{depth}", "count": CALLS}}]
 
 
 def _append(hint: int) -> dict[str, Any]:
@@ -68,20 +82,23 @@ ROWS: Final[dict[str, dict[str, list[dict[str, Any]]]]] = {
         "CalCall": _call(),
         "CalLocal256": _local(256),
         "CalLocal4k": _local(4 * KIB),
-        "CalValue256": _call(256),
         "CalValue4k": _call(4 * KIB),
         "CalNoscan64": _heap(64),
         "CalNoscan2k": _heap(2 * KIB),
         "CalScan64": _heap(64, 1),
         "CalScan1k": _heap(KIB, 1),
+        "CalLarge64k": _heap(64 * KIB),
+        "CalLarge256k": _heap(256 * KIB),
     },
     "stack allocation": {
         "Local64": _local(64),
         "Local1k": _local(KIB),
         "Local16k": _local(16 * KIB),
+        "Nested": _nested(200),
     },
     "value and reference semantics": {
         "Value64": _call(64),
+        "Value256": _call(256),
         "Value1k": _call(KIB),
         "Value16k": _call(16 * KIB),
         "Value32k": _call(32 * KIB),
@@ -96,47 +113,68 @@ ROWS: Final[dict[str, dict[str, list[dict[str, Any]]]]] = {
         "Escaping4k": _heap(4 * KIB),
         "Escaping16k": _heap(16 * KIB),
         "Pointers512": _heap(512, 1),
-        "Large64k": _heap(64 * KIB),
         "Large128k": _heap(128 * KIB),
-        "Large256k": _heap(256 * KIB),
+        "Large512k": _heap(512 * KIB),
     },
     # What the program itself does with 1000 elements or 100 keys is measured where nothing grows, and put in as CPU time.
-    "slices": {"Append": [_append(0)], "AppendHint": [_append(1000)]},
+    "slices": {
+        "Append": [_append(0)],
+        "AppendHint": [_append(1000)],
+        "Queue250": _queue(250),
+        "Queue5000": _queue(5000),
+    },
     "maps": {"Map": [_map(0)], "MapHint": [_map(100)]},
 }
-OWN_WORK: Final = {"Append": "CalAppend", "AppendHint": "CalAppend", "Map": "CalMap", "MapHint": "CalMap"}
+OWN_WORK: Final = {
+    "Append": "CalAppend",
+    "AppendHint": "CalAppend",
+    "Map": "CalMap",
+    "MapHint": "CalMap",
+    "Queue250": "CalQueue",
+    "Queue5000": "CalQueue",
+}
 STEPS: Final = {name: steps for row in ROWS.values() for name, steps in row.items()}
 
 # Constant -> benchmarks that determine it, in the order in which they are worked out.
 DETERMINED_BY: Final[dict[str, tuple[str, ...]]] = {
     "call_ns": ("CalCall",),
     "touch_ns_per_byte": ("CalLocal256", "CalLocal4k"),
-    "copy_ns_per_byte": ("CalValue256", "CalValue4k"),
+    "copy_ns_per_byte": ("CalValue4k",),
     "alloc_small_noscan_ns_per_byte": ("CalNoscan2k",),
     "alloc_small_noscan_ns": ("CalNoscan64",),
     "alloc_small_scan_ns_per_byte": ("CalScan1k",),
     "alloc_small_scan_ns": ("CalScan64",),
+    "alloc_large_ns_per_byte": ("CalLarge64k", "CalLarge256k"),
 }
+
+
+def _calls(name: str) -> int:
+    """Calls of a benchmark that a request of its workload makes."""
+    steps = STEPS[name]
+    (last,) = steps[-1].values()
+    return len(steps) if len(steps) == FEW else int(last["count"])
 
 
 def spec_of(name: str, record: dict[str, Any], profile: Path) -> dict[str, Any]:
     """The workload of a benchmark."""
     own = OWN_WORK.get(name)
-    steps = [{"cpu": round(record["benchmarks"][own]["ns_per_op"] * FEW / CALLS)}] if own else []
+    queued = STEPS[name][-1].get("fifo", {}).get("set")
+    own_work = [{"cpu": round(record["benchmarks"][own]["ns_per_op"] * _calls(name) / CALLS)}] if own else []
     return {
         "version": 1,
         "name": name.lower(),
         "runtime": {"go": "1.27", "gomaxprocs": 1, "gogc": 100},
         "machine": {"cores": 2, "profile": str(profile)},
-        "run": {"duration": "250ms", "warm_up": "50ms"},
+        "run": {"duration": "80ms", "warm_up": "30ms", "replications": RUNS},
         "globals": {"scan_bytes": record["program"]["globals_scan_bytes"]},
         "sites": SITES,
-        "requests": [{"workers": 1, "steps": steps + STEPS[name]}],
+        "retained": [{"name": queue, "entries": depth} for queue, depth in QUEUES.items() if queue == queued],
+        "requests": [{"workers": 1, "steps": own_work + STEPS[name]}],
     }
 
 
 def simulated(name: str, record: dict[str, Any], profile: MachineProfile) -> dict[str, float]:
-    """The benchmark's line as `gcsim run` and `gcsim benchfmt` make it, for a thousand calls: value by unit."""
+    """The benchmark's lines as `gcsim run` and `gcsim benchfmt` make them, for a thousand calls: least value by unit."""
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         (place / "profile.yaml").write_text(yaml.safe_dump(profile.model_dump(mode="json")))
@@ -148,11 +186,11 @@ def simulated(name: str, record: dict[str, Any], profile: MachineProfile) -> dic
         ):
             done = CliRunner().invoke(cli, arguments)
             assert done.exit_code == 0, done.stderr
-    (line,) = (line for line in done.stdout.splitlines() if line.startswith("Benchmark"))
-    fields = line.split()[2:]
-    (step,) = STEPS[name][-1].values()
-    times = CALLS / step["count"]
-    return {unit: times * float(value) for value, unit in zip(fields[::2], fields[1::2], strict=True)}
+    lines = [line.split()[2:] for line in done.stdout.splitlines() if line.startswith("Benchmark")]
+    assert len(lines) == RUNS, done.stdout
+    times = CALLS / _calls(name)
+    runs = [dict(zip(fields[1::2], fields[::2], strict=True)) for fields in lines]
+    return {unit: times * min(float(run[unit]) for run in runs) for unit in runs[0]}
 
 
 def profile_of(record: dict[str, Any]) -> MachineProfile:

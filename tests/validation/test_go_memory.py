@@ -16,6 +16,7 @@ import pytest
 
 from gcsim.policy.objects import allocated
 from gcsim.policy.releases import release_rules
+from gcsim.policy.slices import queue_growth
 from gcsim.runtime.expand import expand_request
 from gcsim.spec.load import spec_from_dict
 from gcsim.spec.models import AllocateStep
@@ -61,6 +62,8 @@ STEPS: Final[dict[str, dict[str, Any]]] = {
     "LargePointer": {"kind": "allocate", "site": "large"},
 }
 """Benchmark -> the step that does the same."""
+QUEUES: Final = {f"Queue{depth}": depth for depth in (1, 3, 100, 1000, 5000)}
+"""Benchmark -> entries of 16 bytes that wait in a slice, of which 10,000 are taken off and as many appended."""
 
 
 def simulated(step: dict[str, Any], release: str) -> tuple[float, float]:
@@ -88,17 +91,26 @@ def simulated(step: dict[str, Any], release: str) -> tuple[float, float]:
     return total_bytes, mallocs
 
 
+def queued(depth: int, release: str) -> tuple[float, float]:
+    """Bytes and allocations of a queue that is made with so many entries and used 10,000 times."""
+    rules = release_rules(release)
+    slots, lasts = queue_growth(depth=depth, elem_bytes=16, has_pointers=True, rules=rules)
+    made = allocated(depth * 16, has_pointers=True, rules=rules)
+    grown = allocated(slots * 16, has_pointers=True, rules=rules, objects=1 + (10_000 - 1) // lasts)
+    return made.bytes + grown.bytes, made.mallocs + grown.mallocs
+
+
 def check(name: str, release: str, bytes_per_op: int, allocs_per_op: int) -> None:
-    got = simulated(STEPS[name], release)
+    got = queued(QUEUES[name], release) if name in QUEUES else simulated(STEPS[name], release)
     # Printed as whole numbers, rounded down.
-    if STEPS[name]["kind"] == "map_insert" and not release_rules(release).swiss_maps:
+    if name in STEPS and STEPS[name]["kind"] == "map_insert" and not release_rules(release).swiss_maps:
         assert got[0] == pytest.approx(bytes_per_op, rel=0.10), (name, release)  # overflow buckets by chance
         assert got[1] == pytest.approx(allocs_per_op, rel=0.25), (name, release)
     else:
         assert got == (bytes_per_op, allocs_per_op), (name, release)
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", [*STEPS, *QUEUES])
 @pytest.mark.parametrize("release", RECORDED["releases"])
 def test_recorded_benchmarks(release: str, name: str) -> None:
     measured = RECORDED["releases"][release][name]
@@ -124,6 +136,6 @@ def measure(directory: Path) -> dict[str, dict[str, int]]:
 def test_benchmarks_run_here(tmp_path: Path) -> None:
     release = go_release(tmp_path)
     measured = measure(tmp_path)
-    assert set(measured) == set(STEPS)
+    assert set(measured) == {*STEPS, *QUEUES}
     for name, numbers in measured.items():
         check(name, release, numbers["bytes_per_op"], numbers["allocs_per_op"])

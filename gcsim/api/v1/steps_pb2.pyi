@@ -36,7 +36,7 @@ LIFETIME_KIND_REQUEST: LifetimeKind
 LIFETIME_KIND_TEMPORARY: LifetimeKind
 
 class Step(_message.Message):
-    __slots__ = ("cpu", "allocate", "block", "syscall", "lock", "pointer_writes", "replace", "publish", "leak", "pool_get", "pool_put", "gc", "append", "map_insert", "keep", "drop", "call", "delete")
+    __slots__ = ("cpu", "allocate", "block", "syscall", "lock", "pointer_writes", "replace", "publish", "leak", "pool_get", "pool_put", "gc", "append", "map_insert", "keep", "drop", "call", "delete", "fifo")
     CPU_FIELD_NUMBER: _ClassVar[int]
     ALLOCATE_FIELD_NUMBER: _ClassVar[int]
     BLOCK_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,7 @@ class Step(_message.Message):
     DROP_FIELD_NUMBER: _ClassVar[int]
     CALL_FIELD_NUMBER: _ClassVar[int]
     DELETE_FIELD_NUMBER: _ClassVar[int]
+    FIFO_FIELD_NUMBER: _ClassVar[int]
     cpu: CpuStep
     allocate: AllocateStep
     block: BlockStep
@@ -73,7 +74,8 @@ class Step(_message.Message):
     drop: DropStep
     call: CallStep
     delete: DeleteStep
-    def __init__(self, cpu: _Optional[_Union[CpuStep, _Mapping]] = ..., allocate: _Optional[_Union[AllocateStep, _Mapping]] = ..., block: _Optional[_Union[BlockStep, _Mapping]] = ..., syscall: _Optional[_Union[SyscallStep, _Mapping]] = ..., lock: _Optional[_Union[LockStep, _Mapping]] = ..., pointer_writes: _Optional[_Union[PointerWritesStep, _Mapping]] = ..., replace: _Optional[_Union[ReplaceStep, _Mapping]] = ..., publish: _Optional[_Union[PublishStep, _Mapping]] = ..., leak: _Optional[_Union[LeakStep, _Mapping]] = ..., pool_get: _Optional[_Union[PoolGetStep, _Mapping]] = ..., pool_put: _Optional[_Union[PoolPutStep, _Mapping]] = ..., gc: _Optional[_Union[GCStep, _Mapping]] = ..., append: _Optional[_Union[AppendStep, _Mapping]] = ..., map_insert: _Optional[_Union[MapInsertStep, _Mapping]] = ..., keep: _Optional[_Union[KeepStep, _Mapping]] = ..., drop: _Optional[_Union[DropStep, _Mapping]] = ..., call: _Optional[_Union[CallStep, _Mapping]] = ..., delete: _Optional[_Union[DeleteStep, _Mapping]] = ...) -> None: ...
+    fifo: FifoStep
+    def __init__(self, cpu: _Optional[_Union[CpuStep, _Mapping]] = ..., allocate: _Optional[_Union[AllocateStep, _Mapping]] = ..., block: _Optional[_Union[BlockStep, _Mapping]] = ..., syscall: _Optional[_Union[SyscallStep, _Mapping]] = ..., lock: _Optional[_Union[LockStep, _Mapping]] = ..., pointer_writes: _Optional[_Union[PointerWritesStep, _Mapping]] = ..., replace: _Optional[_Union[ReplaceStep, _Mapping]] = ..., publish: _Optional[_Union[PublishStep, _Mapping]] = ..., leak: _Optional[_Union[LeakStep, _Mapping]] = ..., pool_get: _Optional[_Union[PoolGetStep, _Mapping]] = ..., pool_put: _Optional[_Union[PoolPutStep, _Mapping]] = ..., gc: _Optional[_Union[GCStep, _Mapping]] = ..., append: _Optional[_Union[AppendStep, _Mapping]] = ..., map_insert: _Optional[_Union[MapInsertStep, _Mapping]] = ..., keep: _Optional[_Union[KeepStep, _Mapping]] = ..., drop: _Optional[_Union[DropStep, _Mapping]] = ..., call: _Optional[_Union[CallStep, _Mapping]] = ..., delete: _Optional[_Union[DeleteStep, _Mapping]] = ..., fifo: _Optional[_Union[FifoStep, _Mapping]] = ...) -> None: ...
 
 class CpuStep(_message.Message):
     __slots__ = ("ns", "distribution", "calibrated_spin")
@@ -158,6 +160,16 @@ class DeleteStep(_message.Message):
     set: str
     count: float
     def __init__(self, set: _Optional[str] = ..., count: _Optional[float] = ...) -> None: ...
+
+class FifoStep(_message.Message):
+    __slots__ = ("set", "count", "clear")
+    SET_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    CLEAR_FIELD_NUMBER: _ClassVar[int]
+    set: str
+    count: float
+    clear: bool
+    def __init__(self, set: _Optional[str] = ..., count: _Optional[float] = ..., clear: _Optional[bool] = ...) -> None: ...
 
 class PublishStep(_message.Message):
     __slots__ = ("set", "count")

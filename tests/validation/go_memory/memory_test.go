@@ -195,3 +195,30 @@ func BenchmarkMapLocal(b *testing.B)       { run(b, func() { sinkByte = byte(cou
 func BenchmarkLargePointer(b *testing.B) {
 	run(b, func() { sinkLarge = byPointer(new(large)) })
 }
+
+// ---- queues: the first element of a slice off, a new one on, 10,000 times -----------------------------------
+
+type job struct {
+	body *int
+	n    int
+}
+
+var (
+	sinkJobs []job
+	sinkJob  int
+)
+
+//go:noinline
+func queues(depth int) []job {
+	s := make([]job, depth)
+	for i := 0; i < 10_000; i++ {
+		s = append(s[1:], job{&sinkJob, i})
+	}
+	return s
+}
+
+func BenchmarkQueue1(b *testing.B)    { run(b, func() { sinkJobs = queues(1) }) }
+func BenchmarkQueue3(b *testing.B)    { run(b, func() { sinkJobs = queues(3) }) }
+func BenchmarkQueue100(b *testing.B)  { run(b, func() { sinkJobs = queues(100) }) }
+func BenchmarkQueue1000(b *testing.B) { run(b, func() { sinkJobs = queues(1000) }) }
+func BenchmarkQueue5000(b *testing.B) { run(b, func() { sinkJobs = queues(5000) }) }

@@ -205,14 +205,14 @@ func BenchmarkCalCall(b *testing.B) {
 }
 func BenchmarkCalLocal256(b *testing.B) { run(b, func(i int) { sinkByte += local256(i) }) }
 func BenchmarkCalLocal4k(b *testing.B)  { run(b, func(i int) { sinkByte += local4k(i) }) }
-func BenchmarkCalValue256(b *testing.B) { run(b, func(i int) { sinkByte += value256(global256, i) }) }
+func BenchmarkValue256(b *testing.B)    { run(b, func(i int) { sinkByte += value256(global256, i) }) }
 func BenchmarkCalValue4k(b *testing.B)  { run(b, func(i int) { sinkByte += value4k(global4k, i) }) }
 func BenchmarkCalNoscan64(b *testing.B) { run(b, func(int) { sink64 = new(b64) }) }
 func BenchmarkCalNoscan2k(b *testing.B) { run(b, func(int) { sink2k = new(b2k) }) }
 func BenchmarkCalScan64(b *testing.B)   { run(b, func(int) { sinkp64 = new(p64) }) }
 func BenchmarkCalScan1k(b *testing.B)   { run(b, func(int) { sinkp1k = new(p1k) }) }
-func BenchmarkLarge64k(b *testing.B) { run(b, func(int) { sink64k = new(b64k) }) }
-func BenchmarkLarge256k(b *testing.B) {
+func BenchmarkCalLarge64k(b *testing.B) { run(b, func(int) { sink64k = new(b64k) }) }
+func BenchmarkCalLarge256k(b *testing.B) {
 	run(b, func(int) { sink256k = new(b256k) })
 }
 func BenchmarkCalAppend(b *testing.B) {
@@ -224,13 +224,13 @@ func BenchmarkCalMap(b *testing.B) {
 	run(b, func(int) { m = refillsMap(m, hundred) })
 }
 
-func BenchmarkLocal64(b *testing.B)    { run(b, func(i int) { sinkByte += local64(i) }) }
-func BenchmarkLocal1k(b *testing.B)    { run(b, func(i int) { sinkByte += local1k(i) }) }
-func BenchmarkLocal16k(b *testing.B)   { run(b, func(i int) { sinkByte += local16k(i) }) }
-func BenchmarkTiny16(b *testing.B)     { run(b, func(int) { sink16 = new(b16) }) }
+func BenchmarkLocal64(b *testing.B)     { run(b, func(i int) { sinkByte += local64(i) }) }
+func BenchmarkLocal1k(b *testing.B)     { run(b, func(i int) { sinkByte += local1k(i) }) }
+func BenchmarkLocal16k(b *testing.B)    { run(b, func(i int) { sinkByte += local16k(i) }) }
+func BenchmarkTiny16(b *testing.B)      { run(b, func(int) { sink16 = new(b16) }) }
 func BenchmarkEscaping256(b *testing.B) { run(b, func(int) { sink256 = new(b256) }) }
-func BenchmarkEscaping1k(b *testing.B) { run(b, func(int) { sink1k = new(b1k) }) }
-func BenchmarkEscaping4k(b *testing.B) { run(b, func(int) { sink4k = new(b4k) }) }
+func BenchmarkEscaping1k(b *testing.B)  { run(b, func(int) { sink1k = new(b1k) }) }
+func BenchmarkEscaping4k(b *testing.B)  { run(b, func(int) { sink4k = new(b4k) }) }
 func BenchmarkEscaping16k(b *testing.B) { run(b, func(int) { sink16k = new(b16k) }) }
 func BenchmarkPointers512(b *testing.B) { run(b, func(int) { sinkp512 = new(p512) }) }
 func BenchmarkLarge128k(b *testing.B) {
@@ -257,4 +257,33 @@ func BenchmarkAppendHint(b *testing.B) {
 func BenchmarkMap(b *testing.B)     { run(b, func(int) { sinkMap = fills(hundred, 0) }) }
 func BenchmarkMapHint(b *testing.B) { run(b, func(int) { sinkMap = fills(hundred, hundred) }) }
 
+// What a queue does where nothing grows.
+func BenchmarkCalQueue(b *testing.B) {
+	b.ReportAllocs()
+	array := make([]*b64, 250+calls)
+	for n := 0; n < b.N; n++ {
+		sinkQueue = array[:250]
+		for i := 0; i < calls; i++ {
+			sinkQueue = append(sinkQueue[1:], &global64)
+		}
+	}
+}
+
+func queue(b *testing.B, depth int) {
+	sinkQueue = make([]*b64, depth)
+	b.ResetTimer()
+	b.ReportAllocs()
+	for n := 0; n < b.N; n++ {
+		for i := 0; i < calls; i++ {
+			sinkQueue = append(sinkQueue[1:], &global64)
+		}
+	}
+}
+func BenchmarkQueue250(b *testing.B)  { queue(b, 250) }
+func BenchmarkQueue5000(b *testing.B) { queue(b, 5000) }
+func BenchmarkLarge512k(b *testing.B) {
+	run(b, func(int) { sinkBytes = make([]byte, 512<<10) })
+}
+
+var sinkQueue []*b64
 var sinkBytes []byte

@@ -487,13 +487,13 @@ class Collector:
             if p is by:
                 continue
             if p.runq or p.runnext is not None:
-                w.sched.start_p(p, w.sched.wakeup_ns())
+                w.sched.start_p(p, w.sched.wakeup_ns(prompt=w.is_marking))
                 p.is_spinning = False
                 w.sched.spinning -= 1
                 wakes = True
             elif w.is_marking and w.rules.mark_workers_at_restart and self._has_worker_for(p):
                 w.set_state(p, "overhead")
-                p.at(now + w.sched.wakeup_ns(), w.sched.schedule)
+                p.at(now + w.sched.wakeup_ns(prompt=True), w.sched.schedule)
                 wakes = True
             else:
                 p.goroutine = None
@@ -510,7 +510,7 @@ class Collector:
             else:
                 w.set_state(by, "overhead")
                 by.at(now + restart_ns + lost_ns, w.sched.schedule)
-        w.sched.wake_p()
+        w.sched.wake_p(prompt=w.is_marking)
         w.sched.poll_again()
         return lost_ns
 

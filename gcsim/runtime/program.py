@@ -18,6 +18,7 @@ import numpy.typing as npt
 from gcsim.policy.constants import PAGE_BYTES
 from gcsim.policy.size_classes import SIZE_CLASS_BYTES
 from gcsim.runtime.costs import WORD_BYTES, CostModel, Footprint, SpanClass
+from gcsim.runtime.drift import Drift
 from gcsim.runtime.effects import (
     Delete,
     Effect,
@@ -227,6 +228,7 @@ class Plan:
         self._rng = stream(seed, f"requests.{spec.name}")
         self._stall_rng = stream(seed, f"stalls.{spec.name}")
         self._alloc_rng = stream(seed, f"allocation.{spec.name}")
+        self._drift = Drift(costs.profile, stream(seed, f"drift.{spec.name}"))
         self.scale = 1.0
         self._accumulated: dict[int, float] = {}
         self.garbage_classes: dict[SpanClass, float] = {}  # bytes per request of small garbage
@@ -255,7 +257,6 @@ class Plan:
         requests = 1 << 16
         mixed = self.mixed = self._footprint_of(requests)
         self.garbage_frac = 1.0 - self._kept_bytes(requests) / mixed.bytes if mixed.bytes else 0.0
-        self.flow = self._flow()
         self.spans_per_byte = mixed.spans / mixed.bytes if mixed.bytes else 1 / PAGE_BYTES
         p = self.costs.profile
         self._mark_extra_ns = (p["alloc_black_ns"] + p["write_barrier_new_ns"]) * mixed.objects / requests
@@ -522,25 +523,6 @@ class Plan:
                 total = total + effect.unit.times(per_request * requests)
         return total
 
-    def _flow(self) -> dict[SpanClass, float]:
-        """Bytes per request by the spans they are allocated in, large objects left out."""
-        flow = dict(self.garbage_classes)
-        for s in self.segments:
-            for count, effect, _ in s.effects:
-                for span_class, objects in effect.span_classes.items():
-                    size = objects * SIZE_CLASS_BYTES[span_class[0]]
-                    flow[span_class] = flow.get(span_class, 0.0) + count * size
-        return flow
-
-    def leaked_objects(self, span_class: SpanClass) -> int:
-        """Objects in such spans that requests of the class have leaked so far."""
-        return sum(
-            effect.length * effect.span_classes.get(span_class, 0)
-            for s in self.segments
-            for _, effect, _ in s.effects
-            if isinstance(effect, Leak)
-        )
-
     def _kept_bytes(self, requests: int) -> float:
         """What so many requests allocate that does not die with them."""
         kept = 0.0
@@ -565,6 +547,7 @@ class Plan:
         waits: list[FloatArray | None] = []
         varying: list[tuple[Site, IntArray, IntArray, float]] = []
         deaths = Deaths(len(self.segments))
+        drift = self._drift.path(n, self.mean_ns) if record else None
         for index, s in enumerate(self.segments):
             base: Any = float(s.cpu_ns)
             for distribution in s.drawn_ns:
@@ -610,6 +593,8 @@ class Plan:
                 mine.append((effect, units))
             spread = normals(self._alloc_rng, n)
             spread *= self.costs.alloc_sigma
+            if drift is not None:
+                spread += drift
             cpu += cost * np.exp(spread, out=spread)
             for effect, units in mine:
                 bytes_ = bytes_ + units * effect.unit.bytes

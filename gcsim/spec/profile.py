@@ -32,6 +32,8 @@ CONSTANTS: dict[str, str] = {
     "alloc_large_ns_per_byte": "zeroing of a large object in memory used before, per byte; fresh memory is not zeroed",
     "alloc_sigma": "log-normal spread of the time that a request's allocations take; their costs are medians",
     "alloc_contended_sigma": "the same in addition (in quadrature) when several Ps allocate",
+    "alloc_drift_sigma": "log-normal spread of how fast a P allocates over some time: caches, other tenants",
+    "alloc_drift_ns": "how long that lasts: it is forgotten to 1/e in so much CPU time",
     "memory_contention_frac": "how much dearer the per-byte part of allocation gets when several Ps allocate",
     "page_fault_ns_per_byte": "first touch of memory fresh from the operating system, per byte",
     "touch_ns_per_byte": "writing to a pooled buffer that is in the cache, per byte",

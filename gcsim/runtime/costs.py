@@ -15,6 +15,8 @@ from gcsim.spec.profile import MachineProfile
 
 WORD_BYTES = 8
 LARGE_BYTES = 32 << 10
+# measured: stalls where every core is busy come from micro programs on two cores (see the profiles)
+_STALLS_CORES = 2
 # derived: runtime/mgcmark.go scanObject (go1.19 .. go1.27): pointer words are read 64 bits of bitmap at a time; the
 # cost per object covers the first words, the cost per byte what lies beyond.
 _SCAN_BYTES_IN_OBJECT_COST = 128
@@ -130,7 +132,12 @@ class CostModel:
         self.alloc_sigma = math.hypot(
             profile["alloc_sigma"], profile["alloc_contended_sigma"] if procs > 1 else 0.0
         )
-        self.stalls = [s for s in profile.stalls if not s.all_cores_busy or procs >= cores]
+        self.stalls = [
+            # What else a machine does does not grow with its cores, so each P meets less of it.
+            s.model_copy(update={"rate_per_s": s.rate_per_s * _STALLS_CORES / cores}) if s.all_cores_busy else s
+            for s in profile.stalls
+            if not s.all_cores_busy or procs >= cores
+        ]
         self._span_bytes: dict[tuple[int, bool], int] = {}
         self.barrier_always_on = False  # whether pointer stores pass the write barrier outside of marking too
 

@@ -186,11 +186,14 @@ class Collector:
         if starter is not None and starter.state != "mutator":
             starter = None
         stopping1 = self.stopping_ns("stw_stop_ns", starter)
+        held_up = self.held_up_ns(starter)
         yield env.timeout(stopping1)
         mode = w.stop_the_world
         # Who starts a cycle without the program waits like everybody else.
         self.stop_world(None if mode else starter)
-        yield env.timeout(self.pause_ns("stw_sweep_term_ns"))
+        held_up = max(0, held_up - stopping1)
+        stopping1 += held_up
+        yield env.timeout(held_up + self.pause_ns("stw_sweep_term_ns"))
         for pool in w.heap.pools.values():
             pool.clear(w.heap)
         if w.generations is not None:
@@ -241,9 +244,12 @@ class Collector:
         term_ns = env.now
         ender = self.ender
         stopping2 = self.stopping_ns("stw_stop_mark_term_ns", ender)
+        held_up = self.held_up_ns(ender)
         yield env.timeout(stopping2)
         self.stop_world(ender)
-        yield env.timeout(self.pause_ns("stw_mark_term_ns"))
+        held_up = max(0, held_up - stopping2)
+        stopping2 += held_up
+        yield env.timeout(held_up + self.pause_ns("stw_mark_term_ns"))
         w.limiter.start_gc_transition(False, term_ns)
         w.is_marking = False
         w.forget_slows()
@@ -421,22 +427,24 @@ class Collector:
                 stopping = max(stopping, p[constant] * math.exp(sigma * float(self._rng.standard_normal())))
             else:
                 stopping = max(stopping, p["stw_at_once_ns"])
-            stopping = max(stopping, self._off_core_ns())
         return int(stopping)
 
-    def _off_core_ns(self) -> float:
-        """How long it takes until a running P's thread is back on its core; 0 where it is there now.
+    def held_up_ns(self, by: P | None) -> int:
+        """How long the stop takes from now until every thread that is off its core is back on it, to stop there.
 
         The instant falls into a stall with the share of time that stalls take, into a long one the sooner, and anywhere
-        in it.
+        in it.  Who is off its core does nothing, and who is on it has stopped long before.
         """
-        rest = 0.0
-        for stall in self._w.costs.stalls:
-            if float(self._rng.random()) < stall.rate_per_s * stall.mean_ns / 1e9:
-                mu = math.log(stall.mean_ns) + stall.sigma**2 / 2.0  # of lengths weighted by themselves
-                length = math.exp(mu + stall.sigma * float(self._rng.standard_normal()))
-                rest = max(rest, length * float(self._rng.random()))
-        return rest
+        held_up = 0.0
+        for other in self._w.ps:
+            if other is by or other.state in ("idle", "stw"):
+                continue
+            for stall in self._w.costs.stalls:
+                if float(self._rng.random()) < stall.rate_per_s * stall.mean_ns / 1e9:
+                    mu = math.log(stall.mean_ns) + stall.sigma**2 / 2.0  # of lengths weighted by themselves
+                    length = math.exp(mu + stall.sigma * float(self._rng.standard_normal()))
+                    held_up = max(held_up, length * float(self._rng.random()))
+        return int(held_up)
 
     def pause_ns(self, constant: str) -> int:
         """How long the fixed work of a pause takes."""

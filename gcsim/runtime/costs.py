@@ -134,7 +134,9 @@ class CostModel:
         )
         self.stalls = [
             # What else a machine does does not grow with its cores, so each P meets less of it.
-            s.model_copy(update={"rate_per_s": s.rate_per_s * _STALLS_CORES / cores}) if s.all_cores_busy else s
+            s.model_copy(update={"rate_per_s": s.rate_per_s * _STALLS_CORES / cores})
+            if s.all_cores_busy
+            else s
             for s in profile.stalls
             if not s.all_cores_busy or procs >= cores
         ]

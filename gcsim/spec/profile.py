@@ -78,7 +78,7 @@ CONSTANTS: dict[str, str] = {
     "goroutine_start_ns": "newproc: starting a goroutine",
     "block_ns": "parking on a timer or the netpoller and being readied again",
     "wakeup_ns": "waking an idle M by futex until it looks for work",
-    "wakeup_slow_frac": "share of wake-ups onto the last free core that the operating system gets wrong",
+    "wakeup_slow_frac": "share of wake-ups onto the last free core that the operating system gets wrong; none of those when marking begins",
     "wakeup_slow_ns": "median time until it puts them right",
     "wakeup_slow_sigma": "log-normal spread of that time",
     "core_gather_frac": "share of mark phases of a process that uses less than one core whose threads begin on one core",

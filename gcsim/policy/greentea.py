@@ -57,6 +57,7 @@ class Mix:
         Free slots lie between live objects; where only entries leave holes, these are as long as entries.  Measured:
         GODEBUG=gctrace=2, trees of 127 and 200 nodes after three turnovers: among garbage of their class 1.4, 1.25, 1.06
         and 1.0 at GOGC 50, 100, 200 and 400; without it 1.15 to 1.25 at GOGC 100 (go1.27.3).
+        Errs low there after many more turnovers: 1.5 after nine.
         """
         return 1.0 + (1.0 - self.free_frac) ** 2 * (1.0 - 0.6 * self.retained_frac)
 

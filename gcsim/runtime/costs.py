@@ -24,7 +24,7 @@ _SCAN_BYTES_IN_OBJECT_COST = 128
 # vector moves, which run beside the call; from 65 bytes on they are a loop.
 _COPIED_INLINE_BYTES = 64
 # measured: GODEBUG=gctrace=2, trees of 4 to 400 nodes of 64 B built in order, go1.27.3: 26 to 40 of a span's 124 objects in
-# a dense scan; what is not known to be a tree is taken for one
+# a dense scan; what is not known to be a tree is taken for one (assumed for objects of other sizes)
 _MET_TOGETHER_FRAC = 0.25
 # A pointer store into a random entry touches a slot of the table, a cache line of the header and one of the first node.
 _WRITE_TOUCHES_BYTES = 8 + 64 + 64
@@ -202,12 +202,16 @@ class CostModel:
             mark = p["mark_slice_object_ns"]
         else:
             mark, scattered = p["mark_scan_object_ns"], p["mark_scattered_scan_object_ns"]
-        if pointer_words and shape != "list" and self.is_dense(object_bytes):
+        is_visited = pointer_words > 0 and shape != "list" and self.is_visited(object_bytes)
+        together = max(1.0, layout.objects_per_span * _MET_TOGETHER_FRAC)
+        if is_visited and self.scans_dense:
             work = float(object_bytes)
             if shape != "slice":
-                mark = p["mark_dense_span_ns"] / (layout.objects_per_span * _MET_TOGETHER_FRAC)
+                mark = p["mark_dense_span_ns"] / together
         elif pointer_words:
-            mark += p["mark_scan_ns_per_byte"] * max(0, scannable - _SCAN_BYTES_IN_OBJECT_COST)
+            mark += self._scan_rest_ns(scannable)
+            if is_visited and shape != "slice":
+                mark += p["mark_span_ns"] / together
         base_ns, bytes_ns = self.alloc_ns(layout, size, pointer_words)
         contended_ns = bytes_ns * (self.per_byte_factor - 1.0)
         return Footprint(
@@ -215,9 +219,18 @@ class CostModel:
             0.0, (), (), spans, spans if pointer_words else 0.0,
         )  # fmt: skip
 
-    def is_dense(self, object_bytes: int) -> bool:
-        """Whether spans of such objects may be scanned as a whole, counting all that was found in them as scan work."""
-        return self.rules.dense_scan_allowed and self.profile["dense_scan"] > 0 and 16 <= object_bytes <= 512
+    def _scan_rest_ns(self, scannable_bytes: int) -> float:
+        """Scanning what of an object's pointer words the cost per object does not cover."""
+        return self.profile["mark_scan_ns_per_byte"] * max(0, scannable_bytes - _SCAN_BYTES_IN_OBJECT_COST)
+
+    def is_visited(self, object_bytes: int) -> bool:
+        """Whether such objects with pointers are scanned a span at a time.  Source: gcUsesSpanInlineMarkBits."""
+        return self.rules.green_tea and 16 <= object_bytes <= 512
+
+    @property
+    def scans_dense(self) -> bool:
+        """Whether spans may be scanned as a whole, counting all that was found in them as scan work."""
+        return self.rules.dense_scan_allowed and self.profile["dense_scan"] > 0
 
     def group(self, group: ObjectGroup, *, halved: bool = False, mixes: Mixes | None = None) -> Footprint:
         """All objects of a group.  Scattered, the first is met by a cache miss.
@@ -236,7 +249,7 @@ class CostModel:
                 levels = (1, *tree_levels((count - 1) // 2))
                 count = sum(levels)
         shaded_ns = p["mark_shaded_group_ns"] if group.pointer_words and group.shape != "slice" else 0.0
-        if levels and self.is_dense(one.bytes):
+        if levels and self.is_visited(one.bytes):
             span_class = self.span_class(group.size, group.pointer_words)
             mix = mixes.get(span_class, Mix()) if mixes and span_class else Mix()
             return self._met_by_level(one, levels, group.count, mix) + Footprint(shaded_ns=shaded_ns)
@@ -262,16 +275,17 @@ class CostModel:
         work_alone = float(one.scannable_bytes)
         p = self.profile
 
+        def cost_of(v: LevelVisits) -> tuple[float, float]:
+            if not self.scans_dense:  # every visit scans what it has found one by one
+                objects, visits = v.sparse_objects + v.dense_objects, v.sparse_visits + v.dense_visits
+                v = LevelVisits(objects, visits, 0.0, 0.0)
+            work = v.sparse_objects * work_alone + v.dense_objects * one.bytes
+            each_ns = p["mark_scan_object_ns"] + self._scan_rest_ns(one.scannable_bytes)
+            sparse_ns = v.sparse_objects * each_ns + v.sparse_visits * p["mark_span_ns"]
+            return work, sparse_ns + v.dense_visits * p["mark_dense_span_ns"]
+
         def cost(found: list[LevelVisits]) -> Levels:
-            return tuple(
-                (
-                    v.sparse_objects * work_alone + v.dense_objects * one.bytes,
-                    v.sparse_objects * p["mark_scan_object_ns"]
-                    + v.sparse_visits * p["mark_span_ns"]
-                    + v.dense_visits * p["mark_dense_span_ns"],
-                )
-                for v in found
-            )
+            return tuple(cost_of(v) for v in found)
 
         in_order = cost(visits_in_order(levels, slots, span_objects))
         scattered = cost(visits_among_strangers(levels, slots, span_objects, mix))

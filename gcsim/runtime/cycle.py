@@ -185,15 +185,10 @@ class Collector:
         # Sweep termination.
         if starter is not None and starter.state != "mutator":
             starter = None
-        stopping1 = self.stopping_ns("stw_stop_ns", starter)
-        held_up = self.held_up_ns(starter)
-        yield env.timeout(stopping1)
         mode = w.stop_the_world
         # Who starts a cycle without the program waits like everybody else.
-        self.stop_world(None if mode else starter)
-        held_up = max(0, held_up - stopping1)
-        stopping1 += held_up
-        yield env.timeout(held_up + self.pause_ns("stw_sweep_term_ns"))
+        stopping1 = yield from self.stop("stw_stop_ns", starter, keeps=not mode)
+        yield env.timeout(self.pause_ns("stw_sweep_term_ns"))
         for pool in w.heap.pools.values():
             pool.clear(w.heap)
         if w.generations is not None:
@@ -243,13 +238,8 @@ class Collector:
             yield from w.generations.take_world()
         term_ns = env.now
         ender = self.ender
-        stopping2 = self.stopping_ns("stw_stop_mark_term_ns", ender)
-        held_up = self.held_up_ns(ender)
-        yield env.timeout(stopping2)
-        self.stop_world(ender)
-        held_up = max(0, held_up - stopping2)
-        stopping2 += held_up
-        yield env.timeout(held_up + self.pause_ns("stw_mark_term_ns"))
+        stopping2 = yield from self.stop("stw_stop_mark_term_ns", ender)
+        yield env.timeout(self.pause_ns("stw_mark_term_ns"))
         w.limiter.start_gc_transition(False, term_ns)
         w.is_marking = False
         w.forget_slows()
@@ -406,6 +396,22 @@ class Collector:
         self._marked.succeed()
 
     # ---- stopping and starting the world -------------------------------------------------------------------
+
+    def stop(self, constant: str, by: P | None, *, keeps: bool = True) -> Generator[Any, Any, int]:
+        """The world stops; ns until it has.
+
+        Args:
+            constant: of the profile, how long a running P takes.
+            by: whose goroutine stops it; `keeps` its P.
+        """
+        env = self._w.env
+        stopping = self.stopping_ns(constant, by)
+        held_up = max(0, self.held_up_ns(by) - stopping)
+        yield env.timeout(stopping)
+        self.stop_world(by if keeps else None)
+        if held_up:
+            yield env.timeout(held_up)
+        return stopping + held_up
 
     def stopping_ns(self, constant: str, by: P | None) -> int:
         """How long until every other running P has stopped: the slowest of them decides.

@@ -226,9 +226,7 @@ class Generations:
                 if starter is not None and starter.state != "mutator":
                     starter = None
                 start_ns = env.now
-                stopping_ns = collector.stopping_ns("stw_stop_ns", starter)
-                yield env.timeout(stopping_ns)
-                collector.stop_world(starter)
+                stopping_ns = yield from collector.stop("stw_stop_ns", starter)
                 found = self.collect()
                 yield env.timeout(collector.pause_ns("stw_sweep_term_ns") + found.work_ns)
                 collector.start_world(starter)

@@ -63,7 +63,7 @@ class Goroutine:
 
     Attributes:
         cum_ns, cum_alloc: CPU time and bytes from the stretch's start to the end of each row; both begin with 0.
-        row: rows finished.  ahead: how many will be when its credit is used up; a guess.  pos: CPU ns into the stretch.  end: its last.  alloc: bytes of the stretch allocated.
+        row: rows finished.  ahead: how many will be where its slice is planned to end; a guess.  pos: CPU ns into the stretch.  end: its last.  alloc: bytes of the stretch allocated.
         slow: wall time per CPU time just now (>= 1: marking elsewhere, write barriers, sweeping).
         rates: what it does, on average.
         has_rows: whether it wants to know of finished rows; else its stretches are of one, and it hears of their ends.

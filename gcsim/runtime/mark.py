@@ -7,7 +7,8 @@ and nobody holds a claim, marking is done.  Background credit grows linearly whi
 date when somebody looks.
 
 Source: runtime/mgcmark.go gcDrain, gcDrainN, gcAssistAlloc, gcParkAssist, gcFlushBgCredit; runtime/mgcpacer.go
-findRunnableGCWorker (go1.27).  Simplified: work is found in one pool, its cost per byte even within a stage.
+findRunnableGCWorker (go1.27).  Simplified: work is found in one pool, its cost per byte even within a
+stage but for assists, which fall anywhere along the walk (`Walk`).
 """
 
 from __future__ import annotations

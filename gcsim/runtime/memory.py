@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from gcsim.policy.scavenge import ScavengeGoals, scavenge_goals
 from gcsim.runtime.clock import Alarm
-from gcsim.runtime.costs import SpanClass
+from gcsim.runtime.spans import garbage_shares
 
 if TYPE_CHECKING:
     from gcsim.runtime.world import World
@@ -184,15 +184,9 @@ class Memory:
         self.last_heap_in_use_bytes = self.heap_in_use_bytes
         if w.generations is not None:
             return  # what requests leave behind dies in the nursery, not in spans with something live
-        garbage: dict[SpanClass, float] = {}
-        large = 0.0
-        for plan in w.probe.load.plans:
-            for span_class, n in plan.garbage_classes.items():
-                garbage[span_class] = garbage.get(span_class, 0.0) + n
-            large += plan.large_garbage_bytes
-        small = sum(garbage.values())
+        garbage = garbage_shares(w.probe.load.plans)
         garbage_bytes = max(0, self.heap_in_use_bytes - marked_bytes)
-        in_small = int(garbage_bytes * small / (small + large)) if small else 0
+        in_small = int(garbage_bytes * min(1.0, sum(garbage.values())))
         self._held_by_live_bytes = marked_bytes + int(in_small * w.heap.trapped_frac(garbage, in_small))
 
     def pace_scavenger(self) -> None:

@@ -256,6 +256,7 @@ class Plan:
         self.mean_ns = max(sum(float(a.mean()) for a in block.ns), 1.0)
         requests = 1 << 16
         mixed = self.mixed = self._footprint_of(requests)
+        self.bytes_per_request = mixed.bytes / requests
         self.garbage_frac = 1.0 - self._kept_bytes(requests) / mixed.bytes if mixed.bytes else 0.0
         self.spans_per_byte = mixed.spans / mixed.bytes if mixed.bytes else 1 / PAGE_BYTES
         p = self.costs.profile
@@ -345,6 +346,11 @@ class Plan:
             rest = self.heap.sites.get("request", request_class=self.name)
             shares = self._shares[self.scale] = Shares(found, rest)
         return shares
+
+    @property
+    def finished(self) -> int:
+        """Requests of the class that are over and booked."""
+        return sum(shares.booked + shares.requests for shares in self._shares.values())
 
     def book_sites(self) -> None:
         """Bring the sites of this class up to the last request that has been booked."""

@@ -52,12 +52,13 @@ class Share(NamedTuple):
 class Shares:
     """The same for all sites of a class, and how many requests have done it since it was last booked."""
 
-    __slots__ = ("_rest", "_shares", "ns", "requests")
+    __slots__ = ("_rest", "_shares", "booked", "ns", "requests")
 
     def __init__(self, shares: list[Share], rest: Site) -> None:
         self._shares = shares
         self._rest = rest
         self.requests = 0
+        self.booked = 0  # requests before these
         self.ns = 0.0
         """CPU time of these requests, less what has been booked at sites directly."""
 
@@ -69,6 +70,7 @@ class Shares:
             share.site.add(share.bytes * n, share.objects * n, share.alloc_ns * n, share.code_ns * n)
             known += (share.alloc_ns + share.code_ns) * n
         self._rest.code_ns += self.ns - known
+        self.booked += self.requests
         self.requests, self.ns = 0, 0.0
 
 

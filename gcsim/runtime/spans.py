@@ -1,30 +1,47 @@
-"""What spans hold: garbage by the class of span it lies in, and spans with nothing free.  Pure."""
+"""What spans hold: garbage by the class of span it lies in, and spans with nothing free.  Pure.
+
+Left out: objects of drawn sizes, and what pools and growing slices and maps allocate; these count as large.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gcsim.policy.size_classes import SIZE_CLASS_BYTES, SIZE_CLASS_PAGES
 from gcsim.runtime.costs import SpanClass
-from gcsim.runtime.effects import Leak
+from gcsim.runtime.effects import Leak, Replace
 from gcsim.runtime.heap import Heap
 from gcsim.runtime.program import Plan
 from gcsim.runtime.sweep import FullSpans
 
 
+def _weighted(plans: Sequence[Plan]) -> Iterator[tuple[Plan, float]]:
+    """Each class with how many of its requests there were; before the first, all alike."""
+    counts = [plan.finished for plan in plans]
+    for plan, count in zip(plans, counts, strict=True):
+        yield plan, float(count) if any(counts) else 1.0
+
+
 def garbage_shares(plans: Sequence[Plan]) -> dict[SpanClass, float]:
-    """Share of the garbage by the spans it is allocated in; the rest are large objects."""
-    total = sum(plan.large_garbage_bytes + sum(plan.garbage_classes.values()) for plan in plans)
-    shares: dict[SpanClass, float] = {}
-    for plan in plans:
+    """Share of the garbage by the spans it is allocated in; the rest are large objects.  Replaced entries are none."""
+    total = 0.0
+    made: dict[SpanClass, float] = {}
+    for plan, requests in _weighted(plans):
+        replaced = sum(
+            count * effect.unit.bytes
+            for segment in plan.segments
+            for count, effect, _ in segment.effects
+            if isinstance(effect, Replace)
+        )
+        total += requests * max(0.0, plan.bytes_per_request - replaced)
         for span_class, n in plan.garbage_classes.items():
-            shares[span_class] = shares.get(span_class, 0.0) + n / total
-    return shares
+            made[span_class] = made.get(span_class, 0.0) + requests * n * plan.scale
+    return {span_class: min(1.0, n / total) for span_class, n in made.items()} if total else {}
 
 
 def _flow(plan: Plan) -> dict[SpanClass, float]:
     """Bytes per request by the spans they are allocated in, large objects left out."""
-    flow = dict(plan.garbage_classes)
+    flow = {span_class: n * plan.scale for span_class, n in plan.garbage_classes.items()}
     for segment in plan.segments:
         for count, effect, _ in segment.effects:
             for span_class, objects in effect.span_classes.items():
@@ -51,17 +68,18 @@ def full_spans(plans: Sequence[Plan], heap: Heap, marked_bytes: int) -> list[Ful
     Args:
         marked_bytes: allocated while marking.
     """
+    total = 0.0
     flow: dict[SpanClass, float] = {}
-    large = 0.0
-    for plan in plans:
-        large += plan.large_garbage_bytes
+    for plan, requests in _weighted(plans):
+        total += requests * plan.bytes_per_request
         for span_class, n in _flow(plan).items():
-            flow[span_class] = flow.get(span_class, 0.0) + n
-    total = large + sum(flow.values())
+            flow[span_class] = flow.get(span_class, 0.0) + requests * n
     found = []
     for span_class, made in flow.items():
+        if not made or not total:
+            continue
         size_class, _, span_objects = span_class
-        share = made / total
+        share = min(1.0, made / total)
         objects = share * marked_bytes / SIZE_CLASS_BYTES[size_class]
         for retained in heap.retained.values():
             in_order = max(0.0, retained.entries - retained.halved - retained.scattered)

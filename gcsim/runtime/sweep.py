@@ -10,7 +10,8 @@ leaked are full of live objects, and it sweeps up to a hundred of them in vain, 
 
 Source: runtime/mgcsweep.go bgsweep, gcPaceSweeper, deductSweepCredit; runtime/mheap.go reclaim, runtime/mcentral.go
 cacheSpan (go1.27).  Simplified: other sweeping on allocation is a higher cost per allocated byte, not single spans;
-reclaim meets live and dead spans in their proportion, where Go passes over those with something marked.
+a stop cuts a hundred of them short; reclaim meets live and dead spans in their proportion, where Go passes over those
+with something marked.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ class Sweep:
         if w.heap.unswept_bytes:
             self._pages_per_byte = max(self._pages_per_byte, pages / w.heap.unswept_bytes)
         if w.generations is not None:
-            self._pages_per_byte = 0.0  # who fills the nursery takes no spans
+            self._pages_per_byte, full = 0.0, []  # who fills the nursery takes no spans
         self.ns_per_byte = self._pages_per_byte * self._page_ns
         self.is_active = True
         w.forget_slows()

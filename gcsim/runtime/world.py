@@ -244,11 +244,11 @@ class World:
         """Let the P's goroutine go on, as fast as it is just now, until its stretch ends or its assist credit does."""
         g = p.goroutine
         assert g is not None, "a slice needs a goroutine"
+        if p.state != "mutator":
+            self.set_state(p, "mutator")
         if self.cores.is_throttled:
             self.cores.hold(p)
             return
-        if p.state != "mutator":
-            self.set_state(p, "mutator")
         now = self.env.now
         if p.began_ns < now:
             p.began_ns = now
@@ -269,9 +269,11 @@ class World:
             g.enter()
         if not self.is_marking:
             end, action = g.end, self._slice_ends
-            if self.sweep.full_spans_every_bytes and g.cum_alloc[-1] - g.alloc > p.to_full_spans_bytes:
-                end = self._pos_of_alloc(g, g.alloc + int(p.to_full_spans_bytes) + 1)
-                action = self._full_spans_met
+            if self.sweep.full_spans_every_bytes:
+                until = max(0, int(p.to_full_spans_bytes))
+                if g.cum_alloc[-1] - g.alloc > until:
+                    end = self._pos_of_alloc(g, g.alloc + until + 1)
+                    action = self._full_spans_met
             p.alarm.do(p.began_ns + ceil((end - g.pos) * g.slow), action)
         elif g.credit < 0 and self.mark.needs_assists:
             self.mark.assist(p, g)
@@ -411,7 +413,7 @@ class World:
         self.commit(p)
         if not self.is_marking and self.sweep.full_spans_every_bytes and p.to_full_spans_bytes <= 1.0:
             self.set_state(p, "sweep")
-            p.at(self.env.now + self.sweep.meet_full_spans(p), self.start_slice)
+            p.at(self.env.now + ceil(self.sweep.meet_full_spans(p) * self.cores.slow), self.start_slice)
         else:
             self.start_slice(p)
 

@@ -8,7 +8,6 @@ nearest in mechanism (one that was measured before the same change of collector)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -32,8 +31,8 @@ CONSTANTS: dict[str, str] = {
     "alloc_large_ns_per_byte": "zeroing of a large object in memory used before, per byte; fresh memory is not zeroed",
     "alloc_sigma": "log-normal spread of the time that a request's allocations take; their costs are medians",
     "alloc_contended_sigma": "the same in addition (in quadrature) when several Ps allocate",
-    "alloc_drift_sigma": "log-normal spread of how fast a P allocates over some time: caches, other tenants",
-    "alloc_drift_ns": "how long that lasts: it is forgotten to 1/e in so much CPU time",
+    "alloc_drift_sigma": "log-normal spread of how fast a request class allocates over some time: caches, other tenants",
+    "alloc_drift_ns": "how long that lasts: it is forgotten to 1/e in so much of its CPU time",
     "memory_contention_frac": "how much dearer the per-byte part of allocation gets when several Ps allocate",
     "page_fault_ns_per_byte": "first touch of memory fresh from the operating system, per byte",
     "touch_ns_per_byte": "writing to a pooled buffer that is in the cache, per byte",
@@ -108,18 +107,6 @@ CONSTANTS: dict[str, str] = {
 _DIR = files("gcsim.spec") / "profiles"
 
 
-# Constants that came later, for profiles made before: what the shipped profiles say.
-_OLDER = (
-    "assumed: as on the shipped profile's machine; this profile was made before there was such a constant"
-)
-_LATER = {
-    "call_ns": {"value": 2.4, "origin": _OLDER},
-    "copy_ns_per_byte": {"value": 0.018, "origin": _OLDER},
-    "stack_copy_frame_ns": {"value": 25.0, "origin": _OLDER},
-    "map_move_ns": {"value": 20.5, "origin": _OLDER},
-}
-
-
 class Constant(BaseModel):
     """One measured figure and where it comes from."""
 
@@ -149,13 +136,6 @@ class MachineProfile(BaseModel):
     constants: dict[str, Constant]
     stalls: tuple[Stall, ...] = ()
 
-    @field_validator("constants", mode="before")
-    @classmethod
-    def _has_later_ones(cls, constants: object) -> object:
-        if not isinstance(constants, Mapping):
-            return constants
-        return {**constants, **{name: each for name, each in _LATER.items() if name not in constants}}
-
     @field_validator("constants")
     @classmethod
     def _is_complete(cls, constants: dict[str, Constant]) -> dict[str, Constant]:
@@ -163,7 +143,8 @@ class MachineProfile(BaseModel):
         unknown = [name for name in constants if name not in CONSTANTS]
         if missing or unknown:
             raise ValueError(
-                f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
+                f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}; "
+                "a profile made by another gcsim has to be calibrated again"
             )
         return constants
 

@@ -8,7 +8,7 @@ import pytest
 
 from gcsim.policy.escape import ESCAPING, Construct, Flow, Place, Site, decide
 from gcsim.policy.releases import RELEASES, release_rules
-from gcsim.spec import models
+from gcsim.spec import site as declared
 
 MIB = 1 << 20
 
@@ -18,8 +18,8 @@ def place(site: Site, release: str) -> Place:
 
 
 def test_a_spec_knows_the_same_constructs_and_flows() -> None:
-    assert get_args(models.Construct) == tuple(Construct)
-    assert get_args(models.Flow) == tuple(Flow)
+    assert get_args(declared.Construct) == tuple(Construct)
+    assert get_args(declared.Flow) == tuple(Flow)
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -222,6 +223,10 @@ def _ranked(goals: Goals, figures: Sequence[Means | None]) -> list[int]:
     return sorted(known, key=key)
 
 
+# assumed: of the budget, until the best that is known is looked at from close by
+_SEARCH_SHARE = 0.5
+
+
 class _Optimiser:
     """Asks for settings and hears what they are worth.  Deterministic: same answers, same questions."""
 
@@ -245,6 +250,7 @@ class _Optimiser:
         self._known: dict[tuple[str, ...], Means | None] = {}
         self._asked: list[tuple[Trial, tuple[str, ...]]] = []
         self._worst: list[float] = []
+        self._moves = 0
 
     def begin(self, space: Space, own: Mapping[str, str], measured: Means) -> None:
         """Take the space, what is known of the present setting, and the first settings to try."""
@@ -271,6 +277,9 @@ class _Optimiser:
     def ask(self, count: int) -> list[dict[str, str]]:
         """Up to so many new settings; fewer or none where the space is used up."""
         rows: dict[tuple[str, ...], dict[str, str]] = {}
+        if len(self._known) >= _SEARCH_SHARE * self._request.budget:
+            for places in islice(self._near_best(), count):
+                self._enqueue(places)
         for attempt in range(_REPEATS * count):
             if len(rows) == count or len(self._known) + len(rows) >= self._space.size:
                 break
@@ -285,6 +294,38 @@ class _Optimiser:
             rows[key] = row
             self._asked.append((trial, key))
         return list(rows.values())
+
+    def _near_best(self) -> Iterator[list[float]]:
+        """Halfway from the best setting known to the nearest one tried, along one dimension, in either direction.
+
+        Limits and caps are cliffs: the best setting lies close to one that is not allowed, where a density of good
+        settings is slow to get.
+        """
+        allowed = [
+            (losses[0], number, key)
+            for number, (key, figures) in enumerate(self._known.items())
+            if figures is not None
+            and (losses := self._goals.losses(figures)) is not None
+            and not any(violation > 0.0 for violation in self._goals.violations(figures))
+        ]
+        best = self._places_of(min(allowed)[2]) if allowed else None
+        if best is None:
+            return
+        tried = [places for key in self._known if (places := self._places_of(key)) is not None]
+        for step in range(2 * len(best)):
+            number, is_up = divmod(self._moves + step, 2)
+            number %= len(best)
+            here = best[number]
+            if is_up:
+                beside = min((t[number] for t in tried if t[number] > here), default=1.0)
+            else:
+                beside = max((t[number] for t in tried if t[number] < here), default=0.0)
+            if beside != here:
+                yield [*best[:number], (here + beside) / 2.0, *best[number + 1 :]]
+        self._moves += 1
+
+    def _places_of(self, key: tuple[str, ...]) -> list[float] | None:
+        return self._space.places(dict(zip((d.path for d in self._space.dimensions), key, strict=True)))
 
     def tell(self, figures: Sequence[Means | None]) -> None:
         """Hear the figures of the settings of the last `ask`, in its order."""

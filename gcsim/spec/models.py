@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from gcsim.spec import check
@@ -633,7 +633,7 @@ class Spec(Model):
     repeat_phases: Bool = Field(
         default=True, description="start over after the last phase; otherwise the last one stays in force"
     )
-    thresholds: dict[str, str] = Field(
+    thresholds: dict[StrictStr, StrictStr] = Field(
         default_factory=dict, description="metric -> condition such as '<10ms'"
     )
 

@@ -17,7 +17,6 @@ with something marked.
 from __future__ import annotations
 
 import math
-from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from gcsim.policy.constants import PAGE_BYTES
@@ -67,7 +66,8 @@ class Sweep:
         self._total = 0.0
         self._pace = SweepPace()
         self._rng = stream(world.seed, "sweep")
-        self._full: list[FullSpans] = []  # `spans` as a share of the pages left, which all sweepers take of
+        self._full: list[FullSpans] = []
+        self._full_in_pages = 0.0  # so many are among so many pages left, of which other sweepers take any
         self.full_spans_every_bytes = 0.0
         self._watch = Alarm(world.env, self._look)
         self._changed = Alarm(world.env, world.restart_slices)
@@ -120,7 +120,8 @@ class Sweep:
         self.ns_per_byte = self._pages_per_byte * self._page_ns
         self.is_active = True
         w.forget_slows()
-        self._full = [f._replace(spans=f.spans / pages) for f in full] if concurrent and pages else []
+        self._full = full if concurrent and pages else []
+        self._full_in_pages = float(pages)
         self._expect_full_spans()
         for p in w.ps:
             p.to_full_spans_bytes = self.full_spans_every_bytes * float(self._rng.random())
@@ -130,24 +131,28 @@ class Sweep:
 
     def _expect_full_spans(self) -> None:
         """How many bytes are allocated from one span to the next of a class that has full ones left."""
-        self._full = [f for f in self._full if f.spans * self._left >= 1.0]
-        rate = sum(f.per_byte for f in self._full)
+        self._full = [f for f in self._full if f.spans * self._left >= self._full_in_pages]
+        rate = sum([f.per_byte for f in self._full])
         self.full_spans_every_bytes = 1.0 / rate if rate else 0.0
 
     def meet_full_spans(self, p: P) -> int:
         """The P's mutator needs a span of a class that has full ones, and sweeps these first; CPU time in ns."""
         met = float(self._rng.random()) / self.full_spans_every_bytes
-        sums = accumulate(f.per_byte for f in self._full)
-        i = next((i for i, upto in enumerate(sums) if met < upto), len(self._full) - 1)
-        found = [f.spans * self._left for f in self._full]
-        spans = min(float(SPAN_BUDGET), found[i])
-        pages = min(self._left, spans * self._full[i].span_pages)
-        found[i] -= spans
-        self._left -= pages
+        i = 0
+        while i + 1 < len(self._full) and met >= self._full[i].per_byte:
+            met -= self._full[i].per_byte
+            i += 1
+        full, left = self._full[i], self._left
+        there = full.spans * left / self._full_in_pages
+        spans = min(float(SPAN_BUDGET), there)
+        pages = min(left, spans * full.span_pages)
+        self._left = left - pages
         self.swept_pages += pages
         if self._left > 0.0:
-            self._full = [f._replace(spans=n / self._left) for f, n in zip(self._full, found, strict=True)]
-            self._expect_full_spans()
+            self._full_in_pages *= self._left / left  # those of other classes are all there still
+            self._full[i] = full._replace(spans=(there - spans) * self._full_in_pages / self._left)
+            if there - spans < 1.0:
+                self._expect_full_spans()
         else:
             self._done()
         p.to_full_spans_bytes = self.full_spans_every_bytes

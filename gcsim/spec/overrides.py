@@ -96,9 +96,15 @@ def apply_overrides(data_or_spec: Spec | Mapping[str, Any], overrides: Sequence[
             place[at[-1]] = document.data
         except SpecError as error:
             problems += error.problems
+    try:
+        spec = spec_from_dict(data)
+    except SpecError as error:
+        if not problems:
+            raise
+        problems += error.problems
     if problems:
         raise SpecError(problems, source="--set")
-    return spec_from_dict(data)
+    return spec
 
 
 def value_at(spec: Spec, path: str) -> Any:
@@ -127,18 +133,25 @@ def _find(data: dict[str, Any], parts: list[str | int]) -> tuple[Any, SpecPath]:
     """The container of the field that a path names, and the path in full.  Absent mappings are made on the way."""
     here: Any = data
     at: SpecPath = ()
+    made: tuple[dict[Any, Any], str | int] | None = None
     for position, part in enumerate(parts):
         last = position == len(parts) - 1
         if isinstance(here, Mapping) and here.get("kind") in STEP_MODELS and part == here["kind"]:
             if not last:
                 continue  # steps[0].cpu.ns for steps[0].ns
             part = SCALAR_FIELD.get(here["kind"], part)  # steps[0].cpu=10us
-        key = _key(here, at, part, data)
+        try:
+            key = _key(here, at, part, data)
+        except SpecError:
+            if made:
+                made[0].pop(made[1])  # a path that leads nowhere leaves nothing behind
+            raise
         at = (*at, key)
         if last:
             return here, at
         if isinstance(here, dict) and here.get(key) is None:
             here[key] = {}
+            made = made or (here, key)
         here = here[key]
     raise AssertionError("a path has at least one part")
 

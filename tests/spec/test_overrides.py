@@ -99,6 +99,14 @@ def test_all_unknown_paths_come_at_once() -> None:
     assert [problem.path for problem in caught.value.problems] == ["$.gogcc", "$.sed"]
 
 
+def test_unknown_paths_and_bad_values_come_at_once_and_bring_no_other_problem() -> None:
+    wrong = ["gogc=-4", "nonsense=3", "requests[0].steps[0].distribution.nope.rate=1"]
+    with pytest.raises(SpecError) as caught:
+        apply_overrides(SPEC, wrong)
+    paths = [problem.path for problem in caught.value.problems]
+    assert paths == ["$.nonsense", "$.requests[0].steps[0].distribution.nope", "$.runtime.gogc"]
+
+
 def test_a_bad_value_is_a_problem_of_its_field() -> None:
     with pytest.raises(SpecError, match=r'\$\.runtime\.gogc: -5 is below 0; use "off" for GOGC=off'):
         apply_overrides(SPEC, ["gogc=-5"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
@@ -22,6 +22,7 @@ from gcsim.api.v1 import (
     site_pb2,
     spec_pb2,
     steps_pb2,
+    sweep_pb2,
     workload_pb2,
 )
 from gcsim.errors import InvariantError
@@ -30,6 +31,9 @@ from gcsim.spec.check import is_profile_path
 from gcsim.spec.load import spec_from_dict
 from gcsim.spec.models import Spec
 from gcsim.spec.steps import STEP_MODELS
+
+if TYPE_CHECKING:
+    from gcsim.datasets.stopping import StopRule
 
 UNITS = ("", "_ns", "_bytes")
 NOT_IN_API = {(models.RequestClass, "arrivals_csv")}
@@ -181,6 +185,16 @@ def message_of(spec: Spec) -> spec_pb2.Spec:
     if is_profile_path(spec.machine.profile):
         message.machine.profile = INLINE_PROFILE
     return message
+
+
+def rule_message(rule: StopRule | None) -> sweep_pb2.StopRule | None:
+    """When the replications of a sweep's points are stopped early; None: never."""
+    if rule is None:
+        return None
+    widths = [
+        sweep_pb2.IntervalWidth(metric=metric, half_width_frac=width) for metric, width in rule.widths.items()
+    ]
+    return sweep_pb2.StopRule(least_replications=rule.least, widths=widths)
 
 
 def _fill(message: Any, model: BaseModel) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from rich.table import Table
 from gcsim.cli import exit_codes
 from gcsim.cli.output import echo_csv, echo_json_list, format_value, stdout_console
 from gcsim.datasets.compare import Comparison, Difference, compare, worse_by
-from gcsim.datasets.metrics import METRIC_BY_NAME, METRICS
+from gcsim.datasets.metrics import METRIC_BY_NAME, METRICS, metric_remedy
 from gcsim.datasets.open import load
 from gcsim.datasets.reader import Result
 from gcsim.datasets.sweep import SweepResult
@@ -103,9 +102,7 @@ def _limits(rules: tuple[str, ...]) -> dict[str, float]:
         if match is None:
             problems.append(f"{rule!r} is no rule; write METRIC>N% such as latency_ns_p99>5%")
         elif match[1] not in METRIC_BY_NAME:
-            near = difflib.get_close_matches(match[1], METRIC_BY_NAME, n=1)
-            hint = f"did you mean {near[0]}?" if near else "`gcsim names` lists the metrics"
-            problems.append(f"{match[1]!r} is no metric; {hint}")
+            problems.append(f"{match[1]!r} is no metric; {metric_remedy(match[1])}")
         else:
             limits[match[1]] = float(match[2]) / 100
     if problems:

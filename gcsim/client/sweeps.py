@@ -123,7 +123,7 @@ class SweepCalls:
             samples=samples,
             replications=replications if until is None else until.most,
             seed=seed,
-            until=None if until is None else _rule_message(until),
+            until=convert.rule_message(until),
             sweep_id=sweep_id,
             request_id=secrets.token_hex(16) if request_id is None else request_id,
             labels=labels or {},
@@ -506,13 +506,6 @@ def read_origin(directory: Path) -> Origin | None:
         return None
     except (OSError, ValueError, TypeError) as error:
         raise DatasetError(f"{path}: cannot be read ({error}); remove it to submit the sweep anew") from error
-
-
-def _rule_message(rule: StopRule) -> sweep_pb2.StopRule:
-    widths = [
-        sweep_pb2.IntervalWidth(metric=metric, half_width_frac=width) for metric, width in rule.widths.items()
-    ]
-    return sweep_pb2.StopRule(least_replications=rule.least, widths=widths)
 
 
 def sweep_state_name(sweep: sweep_pb2.Sweep) -> str:

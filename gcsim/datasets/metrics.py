@@ -6,6 +6,7 @@ trace lines of a recorded program do.  The order here is the order everywhere.
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -138,3 +139,9 @@ METRICS: tuple[Metric, ...] = (
 )
 
 METRIC_BY_NAME: dict[str, Metric] = {m.name: m for m in METRICS}
+
+
+def metric_remedy(name: str) -> str:
+    """What to write instead of what is no metric."""
+    near = difflib.get_close_matches(name, METRIC_BY_NAME, n=1)
+    return f"did you mean {near[0]}?" if near else "`gcsim names` lists the metrics"

@@ -11,13 +11,12 @@ there are few of them.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from gcsim.datasets.metrics import METRIC_BY_NAME
+from gcsim.datasets.metrics import METRIC_BY_NAME, metric_remedy
 from gcsim.datasets.summary import Number, combine
 from gcsim.errors import Problem, SpecError
 
@@ -63,12 +62,6 @@ class StopRule:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         return cls(least=data["least"], most=data["most"], widths=dict(data["widths"]))
-
-
-def metric_remedy(name: str) -> str:
-    """What to write instead of what is no metric."""
-    near = difflib.get_close_matches(name, METRIC_BY_NAME, n=1)
-    return f"did you mean {near[0]}?" if near else "`gcsim names` lists the metrics"
 
 
 def parse_stop_rule(texts: Sequence[str], *, least: int, most: int) -> StopRule:

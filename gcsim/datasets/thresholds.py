@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gcsim.datasets.metrics import METRIC_BY_NAME
+from gcsim.datasets.metrics import METRIC_BY_NAME, metric_remedy
 from gcsim.errors import Problem, SpecError
 from gcsim.spec.models import Spec
 from gcsim.spec.thresholds import parse_threshold
@@ -48,9 +47,7 @@ def threshold_problem(name: str, condition: str, *, path: str) -> Problem | None
     metric = METRIC_BY_NAME.get(name)
     unit = parse_threshold(condition).unit
     if metric is None:
-        near = difflib.get_close_matches(name, METRIC_BY_NAME, n=1)
-        remedy = f"did you mean {near[0]}?" if near else "`gcsim names` lists the metrics"
-        return Problem(path=path, value=repr(name), message="is no metric", remedy=remedy)
+        return Problem(path=path, value=repr(name), message="is no metric", remedy=metric_remedy(name))
     if unit and not metric.unit.startswith(_FITS[unit]):
         message = f"does not fit {name}, which is in {metric.unit}"
         return Problem(path=path, value=repr(condition), message=message, remedy="use its unit")

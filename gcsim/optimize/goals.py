@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gcsim.datasets.metrics import METRIC_BY_NAME
+from gcsim.datasets.metrics import METRIC_BY_NAME, metric_remedy
 from gcsim.datasets.thresholds import threshold_problem
 from gcsim.errors import Problem, SpecError
 from gcsim.spec.thresholds import Threshold, parse_threshold
@@ -117,8 +116,7 @@ def parse_goals(
         for word in words:
             name = word.strip()
             if name not in METRIC_BY_NAME:
-                near = difflib.get_close_matches(name, METRIC_BY_NAME, n=1)
-                remedy = f"did you mean {near[0]}?" if near else "`gcsim names` lists the metrics"
+                remedy = metric_remedy(name)
                 problems.append(Problem(path="$", value=repr(word), message="is no metric", remedy=remedy))
             elif any(goal.metric == name for goal in objectives):
                 problems.append(

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 # derived: runtime/mgcmark_greenteagc.go scanSpan (go1.26, go1.27): objsMarked < nelems / 8 is sparse
-DENSE_FROM_FRAC = 8
+DENSE_FROM_ONE_IN = 8
 # measured: GODEBUG=gctrace=2, trees built in order whose level just reaches an eighth, go1.27.3: 0.6 to 1.0 of the visits
 # are dense
 _EVEN_FRAC = 0.1
@@ -107,7 +107,7 @@ def visits_in_order(levels: Sequence[int], slots: int, span_objects: int) -> lis
         span_objects: objects per span.
     """
     together = span_objects / slots
-    enough = span_objects // DENSE_FROM_FRAC
+    enough = span_objects // DENSE_FROM_ONE_IN
     found = []
     for width in levels:
         visits = min(width, 1.0 / together)
@@ -123,7 +123,7 @@ def visits_among_strangers(
     levels: Sequence[int], slots: int, span_objects: int, mix: Mix
 ) -> list[LevelVisits]:
     """Entries built in place of others: each is met alone, or with the few that were made beside it."""
-    enough = max(2, span_objects // DENSE_FROM_FRAC)
+    enough = max(2, span_objects // DENSE_FROM_ONE_IN)
     together = mix.together(slots, span_objects)
     sums = [[0.0] * 4 for _ in levels]
     for share in _pieces(slots, span_objects / mix.pieces_factor):

@@ -133,7 +133,7 @@ class CostModel:
             profile["alloc_sigma"], profile["alloc_contended_sigma"] if procs > 1 else 0.0
         )
         self.stalls = [
-            # What else a machine does does not grow with its cores, so each P meets less of it.
+            # assumed: what else a machine does does not grow with its cores, so each P meets less of it.
             s.model_copy(update={"rate_per_s": s.rate_per_s * _STALLS_CORES / cores})
             if s.all_cores_busy
             else s

@@ -9,7 +9,7 @@ import numpy as np
 from gcsim.runtime.randomness import SingleArray, normals
 from gcsim.spec.profile import MachineProfile
 
-# Steps of the path, as a share of the time in which it is forgotten.
+# assumed: steps of the path, as a share of the time in which it is forgotten; shorter ones cost and show nothing
 _STEP_FRAC = 0.4
 
 

@@ -28,6 +28,7 @@ from gcsim.runtime.costs import (
 )
 from gcsim.runtime.sites import Site, SiteKey, Sites
 
+# assumed: shares of a mix in steps of 5 %, each well below what a footprint's own figures are known to
 _MIX_STEPS = 20
 # derived: internal/runtime/maps/table.go maxTableCapacity: larger maps have several tables, which split one by one
 _SPLITS_FROM = 1024

@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from gcsim.api import convert
 from gcsim.api.v1 import simulation_service_pb2 as api
 from gcsim.api.v1 import sweep_pb2
-from gcsim.datasets.metrics import METRIC_BY_NAME
-from gcsim.datasets.stopping import StopRule, metric_remedy
+from gcsim.datasets.metrics import METRIC_BY_NAME, metric_remedy
+from gcsim.datasets.stopping import StopRule
 from gcsim.errors import Problem, SpecError
 from gcsim.service.core import Core
 from gcsim.service.limits import MAX_PLAN_BYTES, SweepWork
@@ -407,7 +407,7 @@ def sweep_message(sweep: StoredSweep, *, with_spec: bool = True) -> sweep_pb2.Sw
             cancelled=counts[RunState.CANCELLED],
             skipped=sweep.skipped,
         ),
-        until=_rule_message(sweep.until),
+        until=convert.rule_message(sweep.until),
         points=sweep.points,
         replications=sweep.replications,
         seed=sweep.seed,
@@ -464,17 +464,8 @@ def _planned_message(plan: SweepPlan) -> sweep_pb2.Sweep:
         layout=_layout_name(plan.layout),
         columns=[sweep_pb2.KnobColumn(column=name, path=path) for name, path in plan.columns.items()],
         engine_version=ENGINE_VERSION,
-        until=_rule_message(plan.until),
+        until=convert.rule_message(plan.until),
     )
-
-
-def _rule_message(rule: StopRule | None) -> sweep_pb2.StopRule | None:
-    if rule is None:
-        return None
-    widths = [
-        sweep_pb2.IntervalWidth(metric=metric, half_width_frac=width) for metric, width in rule.widths.items()
-    ]
-    return sweep_pb2.StopRule(least_replications=rule.least, widths=widths)
 
 
 def _layout_name(layout: str) -> str:

@@ -96,15 +96,13 @@ def apply_overrides(data_or_spec: Spec | Mapping[str, Any], overrides: Sequence[
             place[at[-1]] = document.data
         except SpecError as error:
             problems += error.problems
+    if not problems:
+        return spec_from_dict(data)
     try:
-        spec = spec_from_dict(data)
+        spec_from_dict(data)  # what is wrong with the other values is said too
     except SpecError as error:
-        if not problems:
-            raise
         problems += error.problems
-    if problems:
-        raise SpecError(problems, source="--set")
-    return spec
+    raise SpecError(problems, source="--set")
 
 
 def value_at(spec: Spec, path: str) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import signal
 import shutil
 import subprocess
 import tempfile
@@ -47,6 +48,7 @@ def visit(page: Path, questions: Sequence[str], *, screenshot: Path | None = Non
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            start_new_session=True,
             env={k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")},
         )  # fmt: skip
         try:
@@ -60,10 +62,9 @@ def visit(page: Path, questions: Sequence[str], *, screenshot: Path | None = Non
                 target = next(t for t in json.load(connection.getresponse()) if t["type"] == "page")
             return asyncio.run(_talk(target["webSocketDebuggerUrl"], page, questions, screenshot))
         finally:
-            process.kill()
-            process.wait()
-            if process.stderr is not None:
-                process.stderr.close()
+            # Its helpers too, which write to the profile: when the last has gone there is nothing more to read.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 async def _talk(url: str, page: Path, questions: Sequence[str], screenshot: Path | None) -> Visit:

@@ -6,8 +6,8 @@ import asyncio
 import base64
 import json
 import os
-import signal
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence

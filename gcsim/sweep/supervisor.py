@@ -299,8 +299,10 @@ class Supervisor:
                 self._tell(run.id)
                 fit = self._attempt(attempt, process)
                 with self._changed:
-                    del self._attempts[run.id]
-                    self._progress.pop(run.id, None)
+                    # Another slot may be at it again already: from giving it back it is anybody's.
+                    if self._attempts[run.id] is attempt:
+                        del self._attempts[run.id]
+                        self._progress.pop(run.id, None)
                 self._tell(run.id)
                 if not fit or process.runs >= self.settings.runs_per_worker:
                     process.kill()

@@ -85,6 +85,27 @@ def test_worker_killed_at_any_place_is_noticed_and_the_second_attempt_gives_the_
         assert list(store.staging_dir.iterdir()) == []
 
 
+def test_a_run_given_back_that_another_slot_begins_at_once_is_its_affair(
+    tmp_path: Path, token: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slot whose worker died is slow to leave it; the other one has leased it before that."""
+    monkeypatch.setenv(VARIABLE, f"worker.before_run:kill:{token}")
+    with coordinator(tmp_path / "data", workers=2) as (store, supervisor):
+        release = store.release
+
+        def release_and_dawdle(run_id: str, attempt: int, *, worker_lost: bool) -> StoredRun | None:
+            released = release(run_id, attempt, worker_lost=worker_lost)
+            until(lambda: supervisor._attempts[run_id].run.attempt == 2)
+            return released
+
+        monkeypatch.setattr(store, "release", release_and_dawdle)
+        run = outcome(store, supervisor, NewRun.of(quick()))
+        assert (run.state, run.attempt) == (RunState.SUCCEEDED, 2)
+        until(lambda: supervisor.running == 0)
+        assert all(slot.is_alive() for slot in supervisor._threads)
+        assert outcome(store, supervisor, NewRun.of(quick(8))).state is RunState.SUCCEEDED
+
+
 def test_spec_that_kills_every_worker_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "worker.before_run@poison:kill")
     with coordinator(tmp_path) as (store, supervisor):

@@ -250,10 +250,12 @@ def _release(record: Record) -> str:
 class _Trial:
     """Numbers in place of a profile, thousands of times; remembers which were read."""
 
-    def __init__(self, values: Mapping[str, float], stalls: int) -> None:
+    def __init__(self, values: Mapping[str, float], stalls: Sequence[Mapping[str, Any]]) -> None:
         self._values = values
         self.read: set[str] = set()
-        self.stalls = tuple(_StallTrial(self, i) for i in range(stalls))
+        self.stalls = tuple(
+            _StallTrial(self, i, all_cores_busy=s.get("all_cores_busy", False)) for i, s in enumerate(stalls)
+        )
 
     def __getitem__(self, name: str) -> float:
         self.read.add(name)
@@ -261,13 +263,13 @@ class _Trial:
 
 
 class _StallTrial:
-    def __init__(self, trial: _Trial, number: int) -> None:
+    def __init__(self, trial: _Trial, number: int, *, all_cores_busy: bool) -> None:
         self._trial, self._number = trial, number
+        self.all_cores_busy = all_cores_busy
 
     rate_per_s = property(lambda self: self._trial[f"stalls[{self._number}].rate_per_s"])
     mean_ns = property(lambda self: self._trial[f"stalls[{self._number}].mean_ns"])
     sigma = property(lambda self: self._trial[f"stalls[{self._number}].sigma"])
-    all_cores_busy = False  # not read by any prediction; CostModel wants to know
 
 
 class _Template:
@@ -288,7 +290,7 @@ class _Template:
 
     def trial(self, values: Mapping[str, float]) -> _Trial:
         """For one evaluation: numbers only."""
-        return _Trial({n: values.get(n, p.value) for n, p in self.known.items()}, len(self._stalls))
+        return _Trial({n: values.get(n, p.value) for n, p in self.known.items()}, self._stalls)
 
     def profile(self, values: Mapping[str, float], origins: Mapping[str, str]) -> MachineProfile:
         """The profile, checked."""

@@ -462,7 +462,7 @@ class _Case:
                 "stalled_frac",
                 self.repeats(lambda r: r["elapsed_s"] * 1e9 / r["requests"] / r["latency_ns"]["p50"] - 1.0),
                 _NOISE_OFF,
-                lambda p: p.stalls[0].rate_per_s * p.stalls[0].mean_ns / 1e9,
+                lambda p: sum(s.rate_per_s * s.mean_ns for s in p.stalls if not s.all_cores_busy) / 1e9,
             )
         else:
             yield from self.observe(
@@ -478,19 +478,27 @@ def _stalled(request_ns: float, rest: float) -> Callable[[Profile], float]:
 
 
 def stall_quantile(profile: Profile, request_ns: float, rest: float) -> float:
-    """How many ns a share `rest` of requests is longer than by stalls of the first kind, a log-normal time each."""
-    stall = profile.stalls[0]
-    per_request = 1.0 - math.exp(-stall.rate_per_s * request_ns / 1e9)
-    share = min(0.999, rest / per_request)
-    low, high = -9.0, 9.0
+    """How many ns a share `rest` of requests is longer than by stalls, those apart that need every core busy."""
+    stalls = [s for s in profile.stalls if not s.all_cores_busy]
+
+    def longer(excess_ns: float) -> float:
+        """Share of requests that a longer stall than that falls into."""
+        rate_per_s = sum(
+            s.rate_per_s
+            * 0.5
+            * math.erfc((math.log(excess_ns / s.mean_ns) + s.sigma**2 / 2) / (s.sigma * math.sqrt(2.0)))
+            for s in stalls
+        )
+        return 1.0 - math.exp(-rate_per_s * request_ns / 1e9)
+
+    low, high = 0.0, 25.0  # logarithms of 1 ns and more than a minute
     for _ in range(50):
-        z = (low + high) / 2
-        if 0.5 * math.erfc(z / math.sqrt(2.0)) > share:
-            low = z
+        middle = (low + high) / 2
+        if longer(math.exp(middle)) > rest:
+            low = middle
         else:
-            high = z
-    mu = math.log(stall.mean_ns) - stall.sigma**2 / 2
-    return math.exp(mu + low * stall.sigma)
+            high = middle
+    return math.exp(low)
 
 
 def _stopped_quantile(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import zip_longest
 
 from gcsim.policy.greentea import LevelVisits, Mix, tree_levels, visits_among_strangers, visits_in_order
 from gcsim.policy.releases import ReleaseRules
 from gcsim.policy.size_classes import AllocLayout, alloc_layout
 from gcsim.spec.models import ObjectGroup
-from gcsim.spec.profile import MachineProfile
+from gcsim.spec.profile import MachineProfile, Stall
 
 WORD_BYTES = 8
 LARGE_BYTES = 32 << 10
@@ -132,16 +133,21 @@ class CostModel:
         self.alloc_sigma = math.hypot(
             profile["alloc_sigma"], profile["alloc_contended_sigma"] if procs > 1 else 0.0
         )
-        self.stalls = [
-            # assumed: what else a machine does does not grow with its cores, so each P meets less of it.
-            s.model_copy(update={"rate_per_s": s.rate_per_s * _STALLS_CORES / cores})
-            if s.all_cores_busy
-            else s
-            for s in profile.stalls
-            if not s.all_cores_busy or procs >= cores
-        ]
+        self._procs, self._cores = procs, cores
         self._span_bytes: dict[tuple[int, bool], int] = {}
         self.barrier_always_on = False  # whether pointer stores pass the write barrier outside of marking too
+
+    @cached_property
+    def stalls(self) -> list[Stall]:
+        """Stalls that a running P meets, each with its rate here."""
+        return [
+            # assumed: what else a machine does does not grow with its cores, so each P meets less of it.
+            s.model_copy(update={"rate_per_s": s.rate_per_s * _STALLS_CORES / self._cores})
+            if s.all_cores_busy
+            else s
+            for s in self.profile.stalls
+            if not s.all_cores_busy or self._procs >= self._cores
+        ]
 
     @property
     def refill_ahead_bytes(self) -> int:

@@ -307,27 +307,36 @@ class _Case:
         """CPU time of marking, mean over `cycles` evenly spaced in a load with so many replacements."""
         costs = self.costs(profile)
         spec = self.spec
-        ns = spec.globals.scan_bytes * profile["mark_globals_ns_per_byte"]
         idle = spec.idle_goroutines
-        ns += idle.count * (
-            profile["mark_stack_ns"] + idle.stack_used_bytes * profile["mark_stack_ns_per_byte"]
+        made = [costs.object(size, size // WORD_BYTES) for size in (GOROUTINE_BYTES, SUDOG_BYTES)]
+        ns = idle.count * sum(one.mark_ns for one in made)
+        streamed_ns = (
+            spec.globals.scan_bytes * profile["mark_globals_ns_per_byte"]
+            + idle.count
+            * (profile["mark_stack_ns"] + idle.stack_used_bytes * profile["mark_stack_ns_per_byte"])
         )
-        for size in (GOROUTINE_BYTES, SUDOG_BYTES):
-            ns += idle.count * costs.object(size, size // WORD_BYTES).mark_ns
+        ns += streamed_ns
+        streamed_ns += idle.count * sum(one.streamed_ns for one in made)
         for retained in spec.retained:
             entry = costs.entry(retained.objects, mixes=self._mixes(costs, retained, replacements / cycles))
-            ns += retained.entries * entry.mark_ns
-            if retained.table_slot_bytes and retained.entries:
-                table_bytes = retained.table_slot_bytes * retained.entries
-                ns += costs.object(table_bytes, table_bytes // WORD_BYTES).mark_ns
+            scattered = 0.0
             if replacements and retained.table_slot_bytes:
                 turnover = replacements / retained.entries
                 scattered = fmean(1.0 - math.exp(-turnover * (i + 0.5) / cycles) for i in range(cycles))
-                ns += retained.entries * scattered * entry.scattered_ns
-            ns += retained.entries * self._shaded_frac(retained.entries) * entry.shaded_ns
+            shaded = self._shaded_frac(retained.entries)
+            ns += retained.entries * (
+                entry.mark_ns + scattered * entry.scattered_ns + shaded * entry.shaded_ns
+            )
+            streamed_ns += retained.entries * (1.0 - scattered) * entry.streamed_ns
+            if retained.table_slot_bytes and retained.entries:
+                table_bytes = retained.table_slot_bytes * retained.entries
+                table = costs.object(table_bytes, table_bytes // WORD_BYTES)
+                ns += table.mark_ns
+                streamed_ns += table.streamed_ns
+        if self.procs > 1:
+            ns += profile["mark_contention_frac"] * streamed_ns
         # Costs are medians of a log-normal spread from cycle to cycle; measured is a mean.
-        ns *= math.exp(profile["mark_sigma"] ** 2 / 2.0)
-        return ns * (1.0 + (profile["mark_contention_frac"] if self.procs > 1 else 0.0))
+        return ns * math.exp(profile["mark_sigma"] ** 2 / 2.0)
 
     def _mixes(self, costs: CostModel, retained: RetainedSet, replaced: float) -> dict[SpanClass, Mix]:
         """What spans hold beside an entry of which so many are replaced in a cycle."""

@@ -67,6 +67,7 @@ class Footprint:
             work and CPU time of each level, from the roots on.  The first are part of the sums above.
         spans: spans they fill.
         scan_spans: those of them that hold objects with pointers.
+        streamed_ns: the part of mark_ns that reads objects one after another, as fast as memory can.
     """
 
     bytes: int = 0
@@ -83,6 +84,7 @@ class Footprint:
     scattered_levels: Levels = ()
     spans: float = 0.0
     scan_spans: float = 0.0
+    streamed_ns: float = 0.0
 
     @property
     def scattered_work_bytes(self) -> float:
@@ -105,6 +107,7 @@ class Footprint:
             add_levels(self.scattered_levels, other.scattered_levels),
             self.spans + other.spans,
             self.scan_spans + other.scan_spans,
+            self.streamed_ns + other.streamed_ns,
         )
 
     def times(self, n: float) -> Footprint:
@@ -113,7 +116,7 @@ class Footprint:
             round(self.bytes * n), round(self.objects * n), self.live_bytes * n, round(self.scannable_bytes * n),
             self.scan_work_bytes * n, self.alloc_ns * n, self.contended_ns * n, self.mark_ns * n,
             self.scattered_ns * n, self.shaded_ns * n, scale_levels(self.levels, n), scale_levels(self.scattered_levels, n),
-            self.spans * n, self.scan_spans * n,
+            self.spans * n, self.scan_spans * n, self.streamed_ns * n,
         )  # fmt: skip
 
 
@@ -222,7 +225,7 @@ class CostModel:
         contended_ns = bytes_ns * (self.per_byte_factor - 1.0)
         return Footprint(
             object_bytes, 1, live, scannable, work, base_ns + bytes_ns + contended_ns, contended_ns, mark, scattered,
-            0.0, (), (), spans, spans if pointer_words else 0.0,
+            0.0, (), (), spans, spans if pointer_words else 0.0, mark if pointer_words else 0.0,
         )  # fmt: skip
 
     def _scan_rest_ns(self, scannable_bytes: int) -> float:
@@ -281,20 +284,21 @@ class CostModel:
         work_alone = float(one.scannable_bytes)
         p = self.profile
 
-        def cost_of(v: LevelVisits) -> tuple[float, float]:
+        def cost_of(v: LevelVisits, dense_ns: float) -> tuple[float, float]:
             if not self.scans_dense:  # every visit scans what it has found one by one
                 objects, visits = v.sparse_objects + v.dense_objects, v.sparse_visits + v.dense_visits
                 v = LevelVisits(objects, visits, 0.0, 0.0)
             work = v.sparse_objects * work_alone + v.dense_objects * one.bytes
             each_ns = p["mark_scan_object_ns"] + self._scan_rest_ns(one.scannable_bytes)
             sparse_ns = v.sparse_objects * each_ns + v.sparse_visits * p["mark_span_ns"]
-            return work, sparse_ns + v.dense_visits * p["mark_dense_span_ns"]
+            return work, sparse_ns + v.dense_visits * dense_ns
 
-        def cost(found: list[LevelVisits]) -> Levels:
-            return tuple(cost_of(v) for v in found)
-
-        in_order = cost(visits_in_order(levels, slots, span_objects))
-        scattered = cost(visits_among_strangers(levels, slots, span_objects, mix))
+        dense_ns = p["mark_dense_span_ns"]
+        in_order = tuple(cost_of(v, dense_ns) for v in visits_in_order(levels, slots, span_objects))
+        dense_ns = p["mark_scattered_dense_span_ns"]
+        scattered = tuple(
+            cost_of(v, dense_ns) for v in visits_among_strangers(levels, slots, span_objects, mix)
+        )
         mark_ns = sum(ns for _, ns in in_order)
         return replace(
             one.times(sum(levels)),
@@ -303,6 +307,7 @@ class CostModel:
             scattered_ns=sum(ns for _, ns in scattered) - mark_ns,
             levels=in_order,
             scattered_levels=scattered,
+            streamed_ns=mark_ns,
         )
 
     def span_class(self, size: int, pointer_words: int) -> SpanClass | None:

@@ -354,9 +354,8 @@ class Collector:
         w = self._w
         p = w.profile
         # Caches and the machine's other tenants make some cycles dearer than others.
-        contention = (1.0 + (p["mark_contention_frac"] if w.procs > 1 else 0.0)) * math.exp(
-            p["mark_sigma"] * float(self._mark_rng.standard_normal())
-        )
+        noise = math.exp(p["mark_sigma"] * float(self._mark_rng.standard_normal()))
+        contention = p["mark_contention_frac"] if w.procs > 1 else 0.0
         if any(plan.makes_temporaries for plan in w.probe.load.plans):
             for g in w.alive:
                 g.bury()
@@ -370,19 +369,21 @@ class Collector:
         stages = [
             Stage(
                 GLOBALS,
-                globals_bytes * p["mark_globals_ns_per_byte"] * contention,
+                globals_bytes * p["mark_globals_ns_per_byte"] * (1.0 + contention) * noise,
                 float(globals_bytes),
                 jobs=-(-globals_bytes // ROOT_BLOCK_BYTES),
             ),
             Stage(
                 STACKS,
-                (count * p["mark_stack_ns"] + used_bytes * p["mark_stack_ns_per_byte"]) * contention,
+                (count * p["mark_stack_ns"] + used_bytes * p["mark_stack_ns_per_byte"])
+                * (1.0 + contention)
+                * noise,
                 stack_work,
                 jobs=count,
             ),
             Stage(
                 HEAP,
-                snapshot.cost_ns * contention,
+                (snapshot.cost_ns + contention * snapshot.streamed_ns) * noise,
                 snapshot.scan_work_bytes,
                 width=snapshot.width,
                 walk=Walk.of(snapshot),

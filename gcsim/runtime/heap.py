@@ -282,6 +282,7 @@ class MarkSnapshot:
         dead_bytes, dead_objects: unreachable already; freed after the cycle.
         scan_work_bytes: heap scan work.
         cost_ns: CPU time to mark it all, on one P.
+        streamed_ns: the part of it that reads memory in allocation order.
         levels: the part of both that Green Tea meets level by level, see `Footprint`.
         entries: of sets; so many roots are where it begins.
         width: how many Ps can mark at once; None = no limit.
@@ -294,6 +295,7 @@ class MarkSnapshot:
     reachable_objects: int
     scan_work_bytes: float
     cost_ns: float
+    streamed_ns: float
     levels: Levels
     entries: int
     width: int | None
@@ -405,6 +407,7 @@ class Heap:
         garbage = {span_class: share * max(0, made) for span_class, share in garbage_shares.items()}
         work = self.leaked.scan_work_bytes
         cost = self.leaked.mark_ns
+        streamed = self.leaked.streamed_ns
         spans = self.leaked.spans
         scan_spans = self.leaked.scan_spans
         levels: Levels = ()
@@ -414,12 +417,14 @@ class Heap:
         for fixed in self.fixed:
             work += fixed.scan_work_bytes
             cost += fixed.mark_ns
+            streamed += fixed.streamed_ns
             spans += fixed.spans
             scan_spans += fixed.scan_spans
             wide = True
         for pool in self.pools.values():
             work += pool.reachable_items * pool.item.scan_work_bytes
             cost += pool.reachable_items * pool.item.mark_ns
+            streamed += pool.reachable_items * pool.item.streamed_ns
         for row in self._lifetimes.values():
             work += row[2]
             cost += row[3]
@@ -432,9 +437,11 @@ class Heap:
             scattered = retained.scattered / retained.entries if retained.entries else 0.0
             work += retained.table.scan_work_bytes
             cost += retained.table.mark_ns
+            streamed += retained.table.streamed_ns
             for n, each in ((whole, entry), (half, halved)):
                 work += n * (each.scan_work_bytes + scattered * each.scattered_work_bytes)
                 cost += n * (each.mark_ns + scattered * each.scattered_ns)
+                streamed += n * (1.0 - scattered) * each.streamed_ns
                 cost += n * (1.0 - scattered) * retained.shaded_frac * each.shaded_ns
                 levels = add_levels(levels, scale_levels(each.levels, n * (1.0 - scattered)))
                 levels = add_levels(levels, scale_levels(each.scattered_levels, n * scattered))
@@ -452,6 +459,7 @@ class Heap:
             self.reachable_objects,
             work,
             cost,
+            streamed,
             levels,
             entries,
             narrow,

@@ -42,6 +42,7 @@ class Cores:
         self._gather_frac = world.profile["core_gather_frac"] if world.procs >= 2 == machine.cores else 0.0
         self._rng = stream(world.seed, "cores")
         self._tick = Alarm(world.env, self._balance)
+        self._wake = Alarm(world.env, self._come_together)
         self._is_gathered = False
         self._seen_ns = 0
         self._seen_off_ns = 0
@@ -88,28 +89,37 @@ class Cores:
             return 0
         if float(self._rng.random()) >= self._gather_frac:
             return 0
+        self._come_together()
+        return int(self._world.profile["core_slice_ns"] * float(self._rng.random()))
+
+    def _come_together(self) -> None:
+        """A thread is woken on the core of the one that wakes it, and both go on running."""
         self._count()  # at the old rate up to now
         self._is_gathered = True
         self._tick.set(self._world.env.now + 1 + int(TICK_NS * float(self._rng.random())))
         self.changed()
-        low, high = self._world.profile["core_slice_min_ns"], self._world.profile["core_slice_ns"]
-        return int(low + (high - low) * float(self._rng.random()))
 
     def _balance(self) -> None:
         """The kernel's tick: one of two running threads is moved to the idle core, or not."""
-        running = sum(p.state != "idle" for p in self._world.ps)
-        if running < 2 or float(self._rng.random()) >= self._world.profile["core_balance_frac"]:
-            self._tick.set(self._world.env.now + TICK_NS)
+        world = self._world
+        running = sum(p.state != "idle" for p in world.ps)
+        if running < 2 or float(self._rng.random()) >= world.profile["core_balance_frac"]:
+            self._tick.set(world.env.now + TICK_NS)
         else:
-            self.spread()
+            self._part()
+            self._wake.set(world.env.now + 1 + int(self._rng.exponential(world.profile["core_regather_ns"])))
 
-    def spread(self) -> None:
-        """Threads are apart; or marking is over, and they do not run for long enough for it to matter."""
+    def _part(self) -> None:
         if self._is_gathered:
             self._tick.clear()
             self._count()
             self._is_gathered = False
             self.changed()
+
+    def spread(self) -> None:
+        """Marking is over: threads do not run for long enough for it to matter where."""
+        self._wake.clear()
+        self._part()
 
     # ---- sharing and quota ---------------------------------------------------------------------------------
 

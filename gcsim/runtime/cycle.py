@@ -194,6 +194,7 @@ class Collector:
         if w.generations is not None:
             yield env.timeout(w.generations.begin_major(start_ns, stopping1))
         w.memory.update()
+        off_core_ns = w.cores.gather()
         stages, stacks_bytes = self._work()
         assert self.snapshot is not None
         heap0 = pacer.heap_live_bytes
@@ -215,7 +216,6 @@ class Collector:
             w.sched.hold_users()
         w.probe.marks_from(mark_start)
         self._marked = env.event()
-        off_core_ns = w.cores.gather()
         lost_ns = self.start_world(starter, off_core_ns)
         if lost_ns:
             # Others mark already; in the records, as in Go's, the pause lasts until its starter runs again.
@@ -355,7 +355,8 @@ class Collector:
         p = w.profile
         # Caches and the machine's other tenants make some cycles dearer than others.
         noise = math.exp(p["mark_sigma"] * float(self._mark_rng.standard_normal()))
-        contention = p["mark_contention_frac"] if w.procs > 1 else 0.0
+        # Markers that share a core do not compete for memory.
+        contention = p["mark_contention_frac"] if w.procs > 1 and not w.cores.is_gathered else 0.0
         if any(plan.makes_temporaries for plan in w.probe.load.plans):
             for g in w.alive:
                 g.bury()

@@ -28,6 +28,7 @@ class Cores:
 
     Attributes:
         slow: wall time per CPU time for each running P (1.0 while there are cores enough).
+        is_gathered: two threads that run are on one core.
         is_throttled: the quota of this period is used up.
     """
 
@@ -43,7 +44,7 @@ class Cores:
         self._rng = stream(world.seed, "cores")
         self._tick = Alarm(world.env, self._balance)
         self._wake = Alarm(world.env, self._come_together)
-        self._is_gathered = False
+        self.is_gathered = False
         self._seen_ns = 0
         self._seen_off_ns = 0
         self.slow = 1.0
@@ -70,7 +71,7 @@ class Cores:
     @property
     def _usable(self) -> int:
         """Cores that the process's threads lie on."""
-        return 1 if self._is_gathered else self._cores
+        return 1 if self.is_gathered else self._cores
 
     def _used_cores(self) -> float:
         """Cores' worth of time that Ps ran since the last call."""
@@ -95,7 +96,7 @@ class Cores:
     def _come_together(self) -> None:
         """A thread is woken on the core of the one that wakes it, and both go on running."""
         self._count()  # at the old rate up to now
-        self._is_gathered = True
+        self.is_gathered = True
         self._tick.set(self._world.env.now + 1 + int(TICK_NS * float(self._rng.random())))
         self.changed()
 
@@ -110,10 +111,10 @@ class Cores:
             self._wake.set(world.env.now + 1 + int(self._rng.exponential(world.profile["core_regather_ns"])))
 
     def _part(self) -> None:
-        if self._is_gathered:
+        if self.is_gathered:
             self._tick.clear()
             self._count()
-            self._is_gathered = False
+            self.is_gathered = False
             self.changed()
 
     def spread(self) -> None:
@@ -125,7 +126,7 @@ class Cores:
 
     def changed(self) -> None:
         """A P became idle or busy."""
-        if not self._is_shared and self._quota_ns is None and not self._is_gathered and self.slow == 1.0:
+        if not self._is_shared and self._quota_ns is None and not self.is_gathered and self.slow == 1.0:
             return
         self._count()
         running = sum(p.state != "idle" for p in self._world.ps)

@@ -63,7 +63,7 @@ def _leaked_objects(plan: Plan, span_class: SpanClass) -> int:
 def full_spans(plans: Sequence[Plan], heap: Heap, marked_bytes: int) -> list[FullSpans]:
     """Spans that hold live objects only, of the classes that requests allocate in.
 
-    Those filled while marking, those of sets built in order, and those of leaks.
+    Those filled while marking, those of sets built in order or of spans to themselves, and those of leaks.
 
     Args:
         marked_bytes: allocated while marking.
@@ -82,8 +82,10 @@ def full_spans(plans: Sequence[Plan], heap: Heap, marked_bytes: int) -> list[Ful
         share = min(1.0, made / total)
         objects = share * marked_bytes / SIZE_CLASS_BYTES[size_class]
         for retained in heap.retained.values():
-            in_order = max(0.0, retained.entries - retained.halved - retained.scattered)
-            objects += in_order * retained.span_classes.get(span_class, 0)
+            whole: float = retained.entries - retained.halved
+            if span_objects > 1:  # strangers beside a replaced entry die sooner or later
+                whole = max(0.0, whole - retained.scattered)
+            objects += whole * retained.span_classes.get(span_class, 0)
         objects += sum(_leaked_objects(plan, span_class) for plan in plans)
         per_byte = share / (span_objects * SIZE_CLASS_BYTES[size_class])
         found.append(FullSpans(objects / span_objects, SIZE_CLASS_PAGES[size_class], per_byte))

@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -17,7 +18,7 @@ from gcsim.cli.main import cli
 from gcsim.errors import SpecError
 from gcsim.fit.calibrate import Calibration, calibrate, priors, profile_yaml
 from gcsim.fit.live import live_cases
-from gcsim.fit.observations import Part, mixture_quantile, observations
+from gcsim.fit.observations import Part, mixture_quantile, observations, stall_quantile
 from gcsim.fit.records import Record, read_record, read_records, write_record
 from gcsim.spec.profile import CONSTANTS, load_profile
 
@@ -147,3 +148,21 @@ def test_live_cases_are_the_recorded_ones() -> None:
     for case in live_cases():
         workload = recorded[case.name, case.procs]
         assert {k: v for k, v in workload.items() if v} == {k: v for k, v in case.workload.items() if v}
+
+
+@pytest.mark.parametrize("rest", [0.009, 0.005, 0.001])
+def test_quantiles_of_stalls_are_those_of_drawn_ones(rest: float) -> None:
+    """Ticks and the rest, drawn as the simulator draws them for requests that only spin."""
+    profile = load_profile(SHIPPED, "1.27")
+    request_ns, requests = 20_000.0, 2_000_000
+    rng = np.random.default_rng(1)
+    excess = np.zeros(requests)
+    for stall in profile.stalls:
+        if stall.all_cores_busy:
+            continue
+        k = rng.poisson(stall.rate_per_s * requests * request_ns / 1e9)
+        mu = math.log(stall.mean_ns) - stall.sigma**2 / 2
+        np.add.at(excess, rng.integers(0, requests, k), rng.lognormal(mu, stall.sigma, k))
+    found = stall_quantile(profile, request_ns, rest)
+    # As a share of requests: at the edge of the ticks' cliff the time says little.
+    assert (excess > found).mean() == pytest.approx(rest, rel=0.03)

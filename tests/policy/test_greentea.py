@@ -17,15 +17,20 @@ SPAN_OBJECTS = DATA["span_objects"]
 
 
 def name(tree: dict) -> str:
-    return f"{tree['kind']}-{tree['nodes']}-garbage{tree['garbage_nodes']}-gogc{tree['gogc']}"
+    procs = f"-p{tree['procs']}" if "procs" in tree else ""
+    return f"{tree['kind']}-{tree['nodes']}-garbage{tree['garbage_nodes']}-gogc{tree['gogc']}{procs}"
 
 
 def visits_of(tree: dict) -> list[LevelVisits]:
     nodes, entries = tree["nodes"], tree["entries"]
     if tree["kind"] == "in_order":
         return visits_in_order(tree_levels(nodes), nodes, SPAN_OBJECTS)
-    replaced = 3 * entries / tree["cycles"]  # three turnovers
-    mix = Mix.of(entries * nodes, replaced * nodes, replaced * tree["garbage_nodes"])
+    if tree["kind"] == "served":
+        replaced, garbage = tree["replaced_per_cycle"], tree["garbage_nodes_per_cycle"]
+    else:
+        replaced = 3 * entries / tree["cycles"]  # three turnovers
+        garbage = replaced * tree["garbage_nodes"]
+    mix = Mix.of(entries * nodes, replaced * nodes, garbage)
     return visits_among_strangers(tree_levels(nodes), nodes, SPAN_OBJECTS, mix)
 
 
@@ -35,8 +40,10 @@ def test_visits_are_as_many_as_real_collections_make(tree: dict) -> None:
     visits = sum(v.sparse_visits + v.dense_visits for v in found)
     dense = sum(v.dense_objects for v in found)
     is_in_order = tree["kind"] == "in_order"
-    # Aged, small entries without garbage between them are the hardest: who lies beside whom decides.
-    off = 0.04 if is_in_order else 0.1 if tree["nodes"] > 8 else 0.25
+    # Aged, small entries without garbage between them are the hardest: who lies beside whom decides; and where a closed
+    # loop allocates, garbage in small pieces.
+    is_hard = tree["nodes"] <= 8 or tree["kind"] == "served"
+    off = 0.04 if is_in_order else 0.25 if is_hard else 0.1
     assert visits == pytest.approx(tree["sparse_visits"] + tree["dense_visits"], rel=off)
     assert dense == pytest.approx(tree["dense_objects"], abs=(0.05 if is_in_order else 0.25) * tree["nodes"])
 

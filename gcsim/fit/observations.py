@@ -310,10 +310,8 @@ class _Case:
         idle = spec.idle_goroutines
         made = [costs.object(size, size // WORD_BYTES) for size in (GOROUTINE_BYTES, SUDOG_BYTES)]
         ns = idle.count * sum(one.mark_ns for one in made)
-        streamed_ns = (
-            spec.globals.scan_bytes * profile["mark_globals_ns_per_byte"]
-            + idle.count
-            * (profile["mark_stack_ns"] + idle.stack_used_bytes * profile["mark_stack_ns_per_byte"])
+        streamed_ns = spec.globals.scan_bytes * profile["mark_globals_ns_per_byte"] + idle.count * (
+            profile["mark_stack_ns"] + idle.stack_used_bytes * profile["mark_stack_ns_per_byte"]
         )
         ns += streamed_ns
         streamed_ns += idle.count * sum(one.streamed_ns for one in made)

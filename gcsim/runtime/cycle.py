@@ -22,7 +22,7 @@ from gcsim.runtime.heap import MarkSnapshot
 from gcsim.runtime.mark import GLOBALS, HEAP, STACKS, Stage
 from gcsim.runtime.randomness import stream
 from gcsim.runtime.records import CycleRecord, GCIntervals, PauseKind, PauseRecord, TriggerReason
-from gcsim.runtime.spans import full_spans, garbage_shares
+from gcsim.runtime.spans import flow_shares, full_spans, garbage_shares
 from gcsim.runtime.walk import Walk
 
 if TYPE_CHECKING:
@@ -268,8 +268,15 @@ class Collector:
         self.trigger_bytes = pacer.trigger()[0]
         garbage_bytes = max(0, in_use - self.snapshot.reachable_bytes)
         spans = self.snapshot.spans + garbage_bytes * w.probe.load.spans_per_byte
-        full = full_spans(w.probe.load.plans, w.heap, w.heap.allocated_bytes - self.mark_start_bytes)
-        w.sweep.begin(in_use, spans, self.trigger_bytes, full, concurrent=not sweeps_stopped)
+        plans = w.probe.load.plans
+        w.sweep.begin(
+            in_use,
+            spans,
+            self.trigger_bytes,
+            full_spans(plans, w.heap, w.heap.allocated_bytes - self.mark_start_bytes),
+            large_frac=max(0.0, 1.0 - sum(flow_shares(plans).values())),
+            concurrent=not sweeps_stopped,
+        )
         if sweeps_stopped:
             yield env.timeout(w.sweep.finish())
         w.memory.update()

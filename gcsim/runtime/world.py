@@ -61,13 +61,13 @@ class P:
         fractional_ns: time given to the fractional worker in this cycle.
         debt_ns: time that background goroutines took from it and its mutator has not lost yet.
         cache_empty: its span caches were flushed; the next allocation charges fresh spans.
-        to_full_spans_bytes: what it allocates until it meets spans that have nothing free (see `Sweep`).
+        to_lump_bytes: what it allocates until it meets spans that have nothing free (see `Sweep`).
     """
 
     __slots__ = (
         "acc", "alarm", "at", "began_ns", "cache_empty", "claim", "debt_ns", "fractional_ns", "goroutine", "id", "is_spinning",
         "leaves_at_end", "limiter_event", "live_rest", "runnext", "runq", "schedtick", "seen_ns", "seen_tick",
-        "since_ns", "state", "switches", "timers", "to_full_spans_bytes", "worker_began_ns",
+        "since_ns", "state", "switches", "timers", "to_lump_bytes", "worker_began_ns",
     )  # fmt: skip
 
     def __init__(self, world: World, number: int) -> None:
@@ -92,7 +92,7 @@ class P:
         self.leaves_at_end = False
         self.claim: tuple[Stage, float, float] | None = None
         self.cache_empty = True
-        self.to_full_spans_bytes = 0.0
+        self.to_lump_bytes = 0.0
         self.live_rest = 0.0
         self.debt_ns = 0
         self.limiter_event = LimiterEvent()
@@ -145,7 +145,7 @@ class World:
         # Bound here: to bind a method anew costs as much as calling it.
         self._slice_ends = self.finish_slice
         self._credit_ends = self._credit_used_up
-        self._full_spans_met = self._meet_full_spans
+        self._lump_met = self._meet_lump
         self._slows: dict[Rates, dict[int, float]] = {}  # `slow_of`, by number of running mutators
         self._switch_ns = int(profile["context_switch_ns"])
         self.procs = procs  # GOMAXPROCS
@@ -269,11 +269,11 @@ class World:
             g.enter()
         if not self.is_marking:
             end, action = g.end, self._slice_ends
-            if self.sweep.full_spans_every_bytes:
-                until = max(0, int(p.to_full_spans_bytes))
+            if self.sweep.lumps_every_bytes:
+                until = max(0, int(p.to_lump_bytes))
                 if g.cum_alloc[-1] - g.alloc > until:
                     end = self._pos_of_alloc(g, g.alloc + until + 1)
-                    action = self._full_spans_met
+                    action = self._lump_met
             p.alarm.do(p.began_ns + ceil((end - g.pos) * g.slow), action)
         elif g.credit < 0 and self.mark.needs_assists:
             self.mark.assist(p, g)
@@ -391,7 +391,7 @@ class World:
             return
         pacer.heap_scan_bytes += int(n * rates.scannable_per_byte)
         if self.sweep.is_active:
-            p.to_full_spans_bytes -= n
+            p.to_lump_bytes -= n
             self.sweep.by_allocation(p, charged)
         if pacer.heap_live_bytes >= self.collector.trigger_bytes:
             self.collector.request(p, TriggerKind.HEAP)
@@ -409,11 +409,11 @@ class World:
             p.goroutine = None
             self.sched.schedule(p)
 
-    def _meet_full_spans(self, p: P) -> None:
+    def _meet_lump(self, p: P) -> None:
         self.commit(p)
-        if not self.is_marking and self.sweep.full_spans_every_bytes and p.to_full_spans_bytes <= 1.0:
+        if not self.is_marking and self.sweep.lumps_every_bytes and p.to_lump_bytes <= 1.0:
             self.set_state(p, "sweep")
-            p.at(self.env.now + ceil(self.sweep.meet_full_spans(p) * self.cores.slow), self.start_slice)
+            p.at(self.env.now + ceil(self.sweep.meet_lump(p) * self.cores.slow), self.start_slice)
         else:
             self.start_slice(p)
 

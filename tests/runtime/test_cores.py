@@ -55,9 +55,7 @@ def test_a_wake_up_brings_them_together_again(world: Worlds) -> None:
 
 def test_a_busy_process_uses_both_cores(world: Worlds) -> None:
     busy = {"name": "busy", "workers": 2, "steps": [{"cpu": "1ms"}]}
-    w = world(
-        COSTS | {"core_gather_frac": 1.0}, busy, GC, procs=2, retained=[KEPT], duration=120 * MS
-    ).run()
+    w = world(COSTS | {"core_gather_frac": 1.0}, busy, GC, procs=2, retained=[KEPT], duration=120 * MS).run()
     assert cpu_ns(w) == pytest.approx(WORK_NS, rel=0.05)
 
 

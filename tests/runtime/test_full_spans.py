@@ -72,7 +72,7 @@ def test_a_throttled_process_goes_on_with_its_sweeping(world: Worlds) -> None:
 def test_a_nursery_takes_no_spans(world: Worlds) -> None:
     generational = {"collector": "generational", "generational": {"nursery": "256KiB"}}
     w = world(COSTS, allocates(1024, 2), retained=[BUILT], duration=50 * MS, runtime=generational).run()
-    assert not w.world.sweep.full_spans_every_bytes
+    assert not w.world.sweep.lumps_every_bytes
     assert VAIN_NS not in vain_sweeps(w)
 
 

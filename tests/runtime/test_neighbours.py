@@ -10,7 +10,11 @@ from tests.runtime.tiny import tiny
 def kept(nodes: int) -> object:
     tree = {"size": 64, "pointer_words": 2, "count": nodes, "shape": "tree"}
     spec = {"name": "kept", "table_slot_bytes": 8, "objects": [tree], "entries": 1000}
-    return tiny({}, {"workers": 1, "steps": [{"cpu": "10us"}]}, retained=[spec]).run().world.heap.retained["kept"]
+    return (
+        tiny({}, {"workers": 1, "steps": [{"cpu": "10us"}]}, retained=[spec])
+        .run()
+        .world.heap.retained["kept"]
+    )
 
 
 def test_in_order_and_all_replaced_are_what_they_are() -> None:

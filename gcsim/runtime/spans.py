@@ -89,6 +89,10 @@ def full_spans(plans: Sequence[Plan], heap: Heap, marked_bytes: int) -> list[Ful
                 whole = max(0.0, whole - retained.scattered)
             objects += whole * retained.span_classes.get(span_class, 0)
         objects += sum(_leaked_objects(plan, span_class) for plan in plans)
-        per_byte = share / (span_objects * SIZE_CLASS_BYTES[size_class])
+        # Spans with something free between live objects are looked at first.
+        taken = share * (1.0 - heap.scattered_frac(span_class))
+        per_byte = taken / (span_objects * SIZE_CLASS_BYTES[size_class])
+        if per_byte <= 0.0:
+            continue
         found.append(FullSpans(objects / span_objects, SIZE_CLASS_PAGES[size_class], per_byte))
     return found

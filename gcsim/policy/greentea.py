@@ -58,7 +58,7 @@ class Mix:
         GODEBUG=gctrace=2, trees of 1 to 400 nodes after three turnovers and more, among garbage of their class in
         pieces of 16 to 2,000 nodes and without it, GOGC 50 to 400 (go1.27.3).
         """
-        return 1.0 + 3.0 * (1.0 - self.free_frac) ** 4 * (1.0 - 0.55 * self.retained_frac)
+        return 1.0 + 2.5 * (1.0 - self.free_frac) ** 3.5 * (1.0 - 0.55 * self.retained_frac)
 
     def together(self, slots: int, span_objects: int) -> float:
         """How many entries of so many objects are met together in a span: itself, and some of those made beside it.

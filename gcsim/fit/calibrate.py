@@ -425,6 +425,7 @@ def profile_yaml(calibration: Calibration) -> str:
     for stall in profile.stalls:
         numbers = ", ".join(f"{f}: {_number(getattr(stall, f))}" for f in _STALL_FIELDS)
         busy = ", all_cores_busy: true" if stall.all_cores_busy else ""
+        busy += ", spread: true" if stall.spread else ""
         lines.append(f"  - {{{numbers}{busy}, origin: {_text(stall.origin)}}}")
     return "\n".join(lines) + "\n"
 

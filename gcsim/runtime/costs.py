@@ -16,7 +16,7 @@ from gcsim.spec.profile import MachineProfile, Stall
 
 WORD_BYTES = 8
 LARGE_BYTES = 32 << 10
-# measured: stalls where every core is busy come from micro programs on two cores (see the profiles)
+# measured: stalls come from micro programs on two cores (see the profiles)
 _STALLS_CORES = 2
 # derived: runtime/mgcmark.go scanObject (go1.19 .. go1.27): pointer words are read 64 bits of bitmap at a time; the
 # cost per object covers the first words, the cost per byte what lies beyond.
@@ -146,7 +146,7 @@ class CostModel:
         return [
             # assumed: what else a machine does does not grow with its cores, so each P meets less of it.
             s.model_copy(update={"rate_per_s": s.rate_per_s * _STALLS_CORES / self._cores})
-            if s.all_cores_busy
+            if s.spread
             else s
             for s in self.profile.stalls
             if not s.all_cores_busy or self._procs >= self._cores

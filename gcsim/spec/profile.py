@@ -124,6 +124,9 @@ class Stall(BaseModel):
     mean_ns: float = Field(gt=0)
     sigma: float = Field(ge=0, description="log-normal spread; 0 = constant")
     all_cores_busy: bool = Field(default=False, description="only where there are as many Ps as cores")
+    spread: bool = Field(
+        default=False, description="another's work, of which a machine with more cores has no more"
+    )
     origin: str = Field(pattern=r"^(derived|measured|assumed): ")
 
 

@@ -10,6 +10,7 @@ trees of 4 to 400 nodes of 64 B (go1.27.3): objects and visits in order within 1
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -58,7 +59,8 @@ class Mix:
         GODEBUG=gctrace=2, trees of 1 to 400 nodes after three turnovers and more, among garbage of their class in
         pieces of 16 to 2,000 nodes and without it, GOGC 50 to 400 (go1.27.3).
         """
-        return 1.0 + 2.5 * (1.0 - self.free_frac) ** 3.5 * (1.0 - 0.55 * self.retained_frac)
+        taken = math.pow(1.0 - self.free_frac, 3.5)
+        return 1.0 + 2.5 * taken * (1.0 - 0.55 * self.retained_frac)
 
     def together(self, slots: int, span_objects: int) -> float:
         """How many entries of so many objects are met together in a span: itself, and some of those made beside it.

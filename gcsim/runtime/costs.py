@@ -145,9 +145,7 @@ class CostModel:
         """Stalls that a running P meets, each with its rate here."""
         return [
             # assumed: what else a machine does does not grow with its cores, so each P meets less of it.
-            s.model_copy(update={"rate_per_s": s.rate_per_s * _STALLS_CORES / self._cores})
-            if s.spread
-            else s
+            s.model_copy(update={"rate_per_s": s.rate_per_s * _STALLS_CORES / self._cores}) if s.spread else s
             for s in self.profile.stalls
             if not s.all_cores_busy or self._procs >= self._cores
         ]

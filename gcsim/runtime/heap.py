@@ -110,7 +110,7 @@ class RetainedState:
         if not self.scattered:
             return 0.0
         gone = self.scattered / self.entries
-        return gone + (1.0 - gone) * self._neighbourly * gone**1.5
+        return gone + (1.0 - gone) * self._neighbourly * math.pow(gone, 1.5)
 
     def table_for(self, costs: CostModel, entries: int) -> Footprint:
         """The table that holds so many entries: an array of pointers, or a map if they do not fit into the one there is."""

@@ -22,7 +22,7 @@ from gcsim.runtime.heap import MarkSnapshot
 from gcsim.runtime.mark import GLOBALS, HEAP, STACKS, Stage
 from gcsim.runtime.randomness import stream
 from gcsim.runtime.records import CycleRecord, GCIntervals, PauseKind, PauseRecord, TriggerReason
-from gcsim.runtime.spans import flow_shares, full_spans, garbage_shares
+from gcsim.runtime.spans import full_spans, garbage_shares, large_frac
 from gcsim.runtime.walk import Walk
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ class Collector:
             spans,
             self.trigger_bytes,
             full_spans(plans, w.heap, w.heap.allocated_bytes - self.mark_start_bytes),
-            large_frac=max(0.0, 1.0 - sum(flow_shares(plans).values())),
+            large_frac=large_frac(plans),
             concurrent=not sweeps_stopped,
         )
         if sweeps_stopped:

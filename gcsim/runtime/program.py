@@ -232,7 +232,7 @@ class Plan:
         self.scale = 1.0
         self._accumulated: dict[int, float] = {}
         self.garbage_classes: dict[SpanClass, float] = {}  # bytes per request of small garbage
-        self.large_garbage_bytes = 0.0
+        self.large_garbage_bytes = 0.0  # per request, of a declared size
         self.rates = Rates()
         self._mark_extra_ns = 0.0
         self._barrier_ns = 0.0  # per request, where the write barrier is always on

@@ -50,15 +50,11 @@ def _flow(plan: Plan) -> dict[SpanClass, float]:
     return flow
 
 
-def flow_shares(plans: Sequence[Plan]) -> dict[SpanClass, float]:
-    """Share of the bytes allocated by the spans they are allocated in; the rest are large objects."""
-    total = 0.0
-    flow: dict[SpanClass, float] = {}
-    for plan, requests in _weighted(plans):
-        total += requests * plan.bytes_per_request
-        for span_class, n in _flow(plan).items():
-            flow[span_class] = flow.get(span_class, 0.0) + requests * n
-    return {c: min(1.0, made / total) for c, made in flow.items() if made} if total else {}
+def large_frac(plans: Sequence[Plan]) -> float:
+    """Share of the bytes allocated that are garbage in large objects."""
+    total = sum(n * plan.bytes_per_request for plan, n in _weighted(plans))
+    large = sum(n * plan.large_garbage_bytes * plan.scale for plan, n in _weighted(plans))
+    return min(1.0, large / total) if total else 0.0
 
 
 def _leaked_objects(plan: Plan, span_class: SpanClass) -> int:
@@ -79,9 +75,18 @@ def full_spans(plans: Sequence[Plan], heap: Heap, marked_bytes: int) -> list[Ful
     Args:
         marked_bytes: allocated while marking.
     """
+    total = 0.0
+    flow: dict[SpanClass, float] = {}
+    for plan, requests in _weighted(plans):
+        total += requests * plan.bytes_per_request
+        for span_class, n in _flow(plan).items():
+            flow[span_class] = flow.get(span_class, 0.0) + requests * n
     found = []
-    for span_class, share in flow_shares(plans).items():
+    for span_class, made in flow.items():
+        if not made or not total:
+            continue
         size_class, _, span_objects = span_class
+        share = min(1.0, made / total)
         objects = share * marked_bytes / SIZE_CLASS_BYTES[size_class]
         for retained in heap.retained.values():
             whole: float = retained.entries - retained.halved

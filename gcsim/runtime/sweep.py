@@ -105,7 +105,7 @@ class Sweep:
 
         Args:
             full: spans among them that have nothing free.
-            large_frac: share of the bytes allocated that are large objects.
+            large_frac: share of the bytes allocated that are garbage in large objects.
             concurrent: if not, with the world stopped, all of it at once (`finish`).
         """
         w = self._w

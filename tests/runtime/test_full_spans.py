@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gcsim.runtime.spans import full_spans, garbage_shares
-from gcsim.runtime.sweep import SPAN_BUDGET
+from gcsim.runtime.spans import full_spans, garbage_shares, large_frac
+from gcsim.runtime.sweep import CHUNK_PAGES, SPAN_BUDGET
 from tests.runtime.conftest import Worlds
 from tests.runtime.tiny import MS, Tiny
 
@@ -105,3 +105,22 @@ def test_classes_count_by_their_requests(world: Worlds) -> None:
     made = [plan.finished * plan.bytes_per_request for plan in plans]
     shares = garbage_shares(plans)
     assert sorted(shares.values()) == pytest.approx(sorted(n / sum(made) for n in made), rel=0.01)
+
+
+def test_large_garbage_reclaims_a_chunk_at_a_time(world: Worlds) -> None:
+    """Some of what is dead is swept 4 MiB of heap at once; the same in small objects is not."""
+    costs = {"sweep_page_ns": 100.0}
+    large = world(costs, allocates(65536, 1), duration=200 * MS, runtime={"gogc": 400}).run()
+    small = world(costs, allocates(8192, 8), duration=200 * MS, runtime={"gogc": 400}).run()
+    # The cost is by span: a chunk of 512 pages has 64 of them.
+    chunk_ns = CHUNK_PAGES // 8 * 100
+    assert max(vain_sweeps(large)) == pytest.approx(chunk_ns, rel=0.05)
+    assert not [ns for ns in vain_sweeps(small) if ns > chunk_ns / 2]
+    cycles = len(large.rows["cycle"])
+    assert cycles <= len(vain_sweeps(large)) <= 5 * cycles
+
+
+def test_share_of_large_objects(world: Worlds) -> None:
+    steps = [{"cpu": "10us"}, {"allocate": {"size": 65536}}, {"allocate": {"size": 1024, "count": 64}}]
+    w = world(COSTS, {"workers": 1, "steps": steps}, duration=1 * MS).run()
+    assert large_frac(w.world.probe.load.plans) == pytest.approx(0.5, rel=0.01)

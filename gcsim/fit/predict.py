@@ -33,7 +33,7 @@ from gcsim.spec.profile import load_profile
 from gcsim.spec.records import spec_from_record
 from gcsim.units import MIB
 
-DEFAULT_SEEDS = 3
+DEFAULT_SEEDS = 5
 """As many as a recorded case usually has repeats; a prediction is the median over them, as a measurement is."""
 
 Metrics = dict[str, Number | None]

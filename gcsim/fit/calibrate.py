@@ -38,6 +38,7 @@ IDENTIFIED = 0.7
 """A constant is identified if its uncertainty is below so much of the prior's."""
 _FIXED = 1e-9  # relative standard deviation below which a constant is not fitted
 _STEP = 1e-4  # of the logarithm, for slopes
+_SAME_PACE = 0.1  # logarithm of the pace of a machine that priors are taken for as they are
 _SHARE = 0.1  # records that give less of what is known about a constant are not named with it
 _NAMED = 4
 _WIDTH = 118
@@ -156,7 +157,12 @@ def calibrate(records: Sequence[Record], *, name: str, machine: str | None = Non
     release = _check(records)
     found = [o for record in records for o in observations(record)]
     known, stalls = priors(release)
-    template = _Template(known, stalls, name=name, go=release, machine=machine or _priors()["machine"])
+    machine = machine or _priors()["machine"]
+    template = _Template(known, stalls, name=name, go=release, machine=machine)
+    pace = _pace(found, template)
+    if abs(math.log(pace)) > _SAME_PACE:
+        known = {n: _at_pace(n, prior, pace) for n, prior in known.items()}
+        template = _Template(known, stalls, name=name, go=release, machine=machine)
     read = frozenset[str]().union(*(_reads(o, template) for o in found))
     free = [n for n, p in known.items() if p.sigma > _FIXED and n in read]
     solution, spread, shares = _fit(found, template, free, {})
@@ -205,6 +211,34 @@ def calibrate(records: Sequence[Record], *, name: str, machine: str | None = Non
         chi2=sum(o.residual**2 for o in fitted),
         dof=len(fitted) - len(identified),
     )
+
+
+def _is_cpu_time(name: str, prior: _Prior) -> bool:
+    """Whether the constant is time that a processor takes: what goes with how fast it is."""
+    return prior.sigma > _FIXED and name.endswith(("_ns", "_ns_per_byte")) and not name.startswith("stalls[")
+
+
+def _pace(found: Sequence[Observation], template: _Template) -> float:
+    """How many times what the priors say all CPU times together take here.
+
+    Priors come from one machine; on one of another age most of them are off in the same direction, and a constant that no
+    observation determines by itself follows the others.
+    """
+    scaled = [n for n, prior in template.known.items() if _is_cpu_time(n, prior)]
+
+    def residuals(x: FloatArray) -> FloatArray:
+        factor = math.exp(float(x[0]))
+        profile = template.trial({n: template.known[n].value * factor for n in scaled})
+        return np.array([o.residual(profile) for o in found])
+
+    return math.exp(float(least_squares(residuals, [0.0], loss="soft_l1").x[0]))
+
+
+def _at_pace(name: str, prior: _Prior, pace: float) -> _Prior:
+    if not _is_cpu_time(name, prior):
+        return prior
+    origin = f"{prior.origin}; times {pace:.2g}, as micro programs are here on the whole"
+    return _Prior(_rounded(prior.value * pace), prior.sigma, origin)
 
 
 def _check(records: Sequence[Record]) -> str:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import fmean, median, stdev
+from statistics import NormalDist, fmean, median, stdev
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -481,7 +481,9 @@ class _Case:
 
 
 def _stalled(request_ns: float, rest: float) -> Callable[[Profile], float]:
-    return lambda profile: stall_quantile(profile, request_ns, rest)
+    """The longer of two: stalls, and, where fewer requests than that meet one, the processor's own noise."""
+    noise = NormalDist().inv_cdf(1.0 - rest) * request_ns
+    return lambda profile: max(stall_quantile(profile, request_ns, rest), noise * profile["cpu_noise_frac"])
 
 
 def stall_quantile(profile: Profile, request_ns: float, rest: float) -> float:

@@ -75,6 +75,37 @@ def test_fit_finds_the_constants_that_made_the_numbers() -> None:
         assert result.profile[name] == pytest.approx(value, rel=0.05), name
 
 
+def test_priors_go_at_the_pace_of_the_machine() -> None:
+    """All CPU times at 0.6 of the priors: what no observation determines follows; what is no CPU time stays."""
+    records = read_records([*files_of("1.22")])
+    known, _ = priors("1.22")
+    fast = {
+        n: p
+        for n, p in known.items()
+        if p.sigma > 0 and n.endswith(("_ns", "_ns_per_byte")) and n in CONSTANTS
+    }
+    truth = calibrated("1.22").profile
+    truth = truth.model_copy(
+        update={
+            "constants": truth.constants
+            | {n: truth.constants[n].model_copy(update={"value": 0.6 * p.value}) for n, p in fast.items()}
+        }
+    )
+    found = [replace(o, measured=o.predict(truth)) for r in records for o in observations(r)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "gcsim.fit.calibrate.observations", lambda record: found if record is records[0] else []
+        )
+        result = calibrate(records, name="x")
+    for c in result.constants:
+        if c.name in fast:
+            assert c.value == pytest.approx(0.6 * known[c.name].value, rel=0.05), c.name
+            assert c.identified or "times 0.6" in c.origin
+        elif not c.identified:
+            assert c.value == known[c.name].value
+            assert c.origin == known[c.name].origin
+
+
 def test_other_records_are_refused_by_name_all_at_once() -> None:
     micro = read_record(files_of("1.22")[0])
     leak = replace(micro, case="leak__x", workload={**micro.workload, "name": "leak"})

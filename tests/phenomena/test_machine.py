@@ -78,4 +78,5 @@ def test_12_throughput_of_a_tiny_heap_falls_with_more_ps(simulated: Simulated) -
         return float(many.summary["throughput_rps"] / few.summary["throughput_rps"])
 
     assert gain(100) < 1.0
-    assert gain(3200) > 1.6  # at 1600 the pauses of so many Ps still take a tenth
+    # At 1600 pauses and the wake-ups after them still take a fifth of so many Ps: 1.53 to 1.61 by seed.
+    assert gain(3200) > 1.6
